@@ -1,0 +1,169 @@
+"""The main job, done as a person does it: in a browser, on real data."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.driving import Server, Visit, visit
+from workbench import Recipe, Study
+from workbench.data import load_dataset
+
+POINTS = """() => {
+  for (const doc of Bokeh.documents)
+    for (const model of doc._all_models.values())
+      if (model.type == "ColumnDataSource" && "recipe" in Object.fromEntries(Object.entries(model.data)))
+        return Array.from(model.data.recipe)
+  return []
+}"""
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Browser, app: Server) -> Visit:
+    """The page, once its baseline is measured."""
+    seen = visit(browser, app.url)
+    expect(seen.page.get_by_role("button", name="Run")).to_be_enabled()
+    wait_for_points(seen.page, 1)
+    return seen
+
+
+def wait_for_points(page: Page, count: int) -> list[str]:
+    page.wait_for_function(f"({POINTS})().length >= {count}")
+    return page.evaluate(POINTS)
+
+
+def panel(page: Page, step: str):
+    return page.locator(".wb-step").filter(has=page.get_by_label(step, exact=True))
+
+
+def switch(page: Page, step: str, on: bool) -> None:
+    page.get_by_label(step, exact=True).set_checked(on)
+
+
+def press(page: Page, step: str, slider: int, key: str, times: int = 1) -> None:
+    handle = panel(page, step).get_by_role("slider").nth(slider)
+    handle.focus()
+    for _ in range(times):
+        handle.press(key)
+
+
+def pick(page: Page, label: str, option: str) -> None:
+    page.get_by_label(label, exact=True).select_option(label=option)
+
+
+@pytest.fixture(scope="module")
+def downloaded(opened: Visit, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Prune by 40 %, distil for an epoch, quantize to 8 bits, run; then every file that the page offers."""
+    page = opened.page
+    pick(page, "Model", "LeNet-5")
+    pick(page, "Dataset", "MNIST digits")
+    for step in ("Prune", "Distill", "Quantize"):
+        switch(page, step, on=True)
+    press(page, "Prune", 0, "ArrowLeft", times=2)
+    expect(panel(page, "Prune")).to_contain_text("40%")
+    pick(page, "Weight bits", "8 bits")
+    page.get_by_role("button", name="Run").click()
+    expect(page.locator(".wb-work")).to_contain_text("Distill: epoch")  # the progress is seen as it happens
+    recipes = wait_for_points(page, 2)
+    assert recipes[0] == "Baseline"
+    assert recipes[1] == "Prune 40%, Distill 1 epoch, Quantize 8 bits"
+    expect(page.locator(".wb-card")).to_contain_text("Trial 1:")
+    expect(page.locator(".wb-download")).to_have_count(3)
+    folder, files = tmp_path_factory.mktemp("downloads"), {}
+    for link in page.locator(".wb-download").all():
+        with page.expect_download() as download:
+            link.click()
+        path = folder / download.value.suggested_filename
+        download.value.save_as(path)
+        files[path.suffix] = path
+    return files
+
+
+def test_a_measured_point_lands_beside_the_baseline(downloaded: dict[str, Path], opened: Visit) -> None:
+    card = opened.page.locator(".wb-card")
+    for word in ("Accuracy", "File size", "Latency", "Before", "After", "Verdict", "x smaller", "ms against"):
+        expect(card).to_contain_text(word)
+    assert set(downloaded) == {".onnx", ".yaml", ".py"}
+
+
+def test_the_downloaded_model_runs_elsewhere_and_is_as_accurate_as_said(
+    downloaded: dict[str, Path], app: Server
+) -> None:
+    digits = load_dataset("mnist").validation
+    session = onnxruntime.InferenceSession(downloaded[".onnx"])
+    logits = session.run(None, {session.get_inputs()[0].name: digits.inputs.astype(np.float32) / 255})[0]
+    metrics = Study.open(next(app.studies.iterdir())).trial(1).metrics
+    assert metrics is not None
+    assert (logits.argmax(1) == digits.labels).mean() == pytest.approx(metrics.accuracy.value)
+    assert downloaded[".onnx"].stat().st_size == metrics.size_bytes
+
+
+def test_the_same_trial_from_the_command_line_and_from_python(
+    downloaded: dict[str, Path], app: Server, tmp_path: Path
+) -> None:
+    page_trial = Study.open(next(app.studies.iterdir())).trial(1)
+    command = [
+        sys.executable,
+        "-m",
+        "workbench.cli",
+        "run",
+        str(downloaded[".yaml"]),
+        "--json",
+        "--path",
+        str(tmp_path / "cli"),
+    ]
+    record = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    recipe = Recipe.load(downloaded[".yaml"])
+    here = Study("lenet5", "mnist", path=tmp_path / "python").run(recipe)
+
+    assert page_trial.recipe == recipe == here.recipe
+    assert record["recipe_hash"] == recipe.hash == here.recipe.hash
+    assert page_trial.metrics is not None
+    assert here.metrics is not None
+    assert page_trial.weight_hash == record["weight_hash"] == here.weight_hash
+    assert page_trial.metrics.size_bytes == record["metrics"]["size_bytes"] == here.metrics.size_bytes
+
+
+def test_choosing_a_trial_loads_its_recipe_into_the_knobs(downloaded: dict[str, Path], opened: Visit) -> None:
+    page = opened.page
+    press(page, "Prune", 0, "ArrowRight", times=4)
+    expect(panel(page, "Prune")).to_contain_text("60%")
+    page.get_by_label("Trials").select_option(index=1)
+    expect(page.locator(".wb-card")).to_contain_text("the baseline")
+    page.get_by_label("Trials").select_option(index=0)
+    expect(panel(page, "Prune")).to_contain_text("40%")
+
+
+def test_a_refusal_is_a_sentence_in_the_page(downloaded: dict[str, Path], opened: Visit) -> None:
+    page = opened.page
+    pick(page, "Weight bits", "4 bits")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_role("alert")).to_contain_text("has no kernels for static 4-bit weights")
+    pick(page, "Weight bits", "8 bits")
+
+
+def test_cancel_stops_the_trial_and_keeps_it(downloaded: dict[str, Path], opened: Visit) -> None:
+    page = opened.page
+    press(page, "Distill", 0, "End")
+    page.get_by_role("button", name="Run").click()
+    expect(page.locator(".wb-work")).to_contain_text("Distill: epoch")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator(".wb-work")).to_contain_text("cancelled")
+    expect(page.locator(".wb-card")).to_contain_text("Cancelled by the user.")
+    expect(page.get_by_role("button", name="Run")).to_be_enabled()
+
+
+def test_another_page_on_the_study_sees_what_was_done(
+    downloaded: dict[str, Path], browser: Browser, app: Server
+) -> None:
+    assert len(wait_for_points(visit(browser, app.url).page, 2)) == 2
+
+
+def test_nothing_was_asked_of_an_outside_host_and_no_script_failed(downloaded: dict[str, Path], opened: Visit) -> None:
+    assert opened.outside == []
+    assert opened.errors == []

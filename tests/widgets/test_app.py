@@ -1,0 +1,173 @@
+"""The whole app without a browser: what the page does with what the user does."""
+
+import shutil
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from widgets import Workbench
+from workbench import Dataset, Distill, Finetune, Prune, Quantize, Recipe, Study
+from workbench.steps import STEPS
+
+
+def opened(study: Study, digits: Dataset, path: Path) -> Workbench:
+    """The app on a copy of the study: 0 is the baseline, 1 complete, 2 failed, 3 cancelled."""
+    shutil.copytree(study.path, path)
+    return Workbench(Study("lenet5", digits, path=path))
+
+
+def closed(app: Workbench) -> None:
+    app.close()
+    app.workers.close()
+
+
+@pytest.fixture(scope="module")
+def app(study: Study, digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
+    app = opened(study, digits, tmp_path_factory.mktemp("app") / "lenet5")
+    yield app
+    closed(app)
+
+
+@pytest.fixture(autouse=True)
+def _knobs_as_they_were(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    if "app" in request.fixturenames:
+        request.getfixturevalue("app").load(Recipe([Prune(), Distill(), Quantize()]))
+
+
+def listed(app: Workbench) -> list[int]:
+    return [number for _, number in app.trials.options]
+
+
+def said(app: Workbench) -> str:
+    return unescape(app.message.value.removeprefix("<div role='alert'>").removesuffix("</div>"))
+
+
+def points(app: Workbench) -> list[int]:
+    return list(app.plot.source.data["number"])
+
+
+def test_it_opens_on_the_study_with_all_its_trials(app):
+    assert set(listed(app)) >= {0, 1, 2, 3}
+    assert listed(app) == sorted(listed(app), reverse=True)
+    assert points(app)[:2] == [0, 1]
+    assert "<b>lenet5</b> on mnist" in app.pickers.children[0].value
+    assert not app.run_button.disabled
+    assert said(app) == ""
+
+
+def test_the_recipe_is_what_the_knobs_say(app):
+    assert list(app.panels) == list(STEPS)
+    assert app.recipe() == Recipe([Prune(), Distill(), Quantize()])
+    app.panels["prune"].controls["ratio"].value = 0.3
+    app.panels["finetune"].switch.value = True
+    app.panels["distill"].switch.value = False
+    app.panels["quantize"].controls["mode"].value = "dynamic"
+    assert app.recipe() == Recipe([Prune(ratio=0.3), Finetune(), Quantize(mode="dynamic")])
+
+
+def test_choosing_a_trial_shows_it_and_loads_its_recipe_into_the_knobs(app, study):
+    app.trials.value = 0
+    app.trials.value = 1
+    assert "Trial 1" in app.card.text.value
+    assert app.recipe() == study.trial(1).recipe
+    assert app.plot.source.selected.indices == [1]
+
+
+def test_a_tap_on_a_point_does_the_same(app, study):
+    app.trials.value = 0
+    app.plot.source.selected.indices = [1]
+    assert app.trials.value == 1
+    assert "Trial 1" in app.card.text.value
+    assert app.recipe() == study.trial(1).recipe
+
+
+def test_the_baseline_leaves_the_knobs_alone(app):
+    app.trials.value = 1
+    before = app.recipe()
+    app.trials.value = 0
+    assert "the baseline" in app.card.text.value
+    assert app.recipe() == before
+
+
+def test_a_trial_without_a_point_shows_its_reason_and_its_recipe(app, study):
+    app.trials.value = 1
+    app.trials.value = 2
+    assert "resnet20 takes 32x32 images" in app.card.text.value
+    assert app.recipe() == study.trial(2).recipe
+    assert app.plot.source.selected.indices == []
+
+
+@pytest.mark.parametrize(
+    ("recipe", "sentence"),
+    [
+        (Recipe([Prune(ratio=0.9), Quantize(weight_bits=4)]), "has no kernels for static 4-bit weights"),
+        (Recipe(), "The recipe is empty. Switch on at least one step."),
+    ],
+)
+def test_a_refused_recipe_is_a_sentence_and_loses_nothing(app, recipe, sentence):
+    app.load(recipe)
+    trials = len(app.study.trials)
+    app.run_button.click()
+    assert sentence in said(app)
+    assert "role='alert'" in app.message.value
+    assert app.recipe() == recipe
+    assert len(app.study.trials) == trials
+    assert not app.run_button.disabled
+
+
+def test_run_brings_a_measured_point_and_shows_it_with_the_knobs_left_as_they_are(app, wait_until):
+    app.load(Recipe([Prune(ratio=0.75)]))
+    number = len(app.study.trials)
+    app.run_button.click()
+    assert said(app) == ""  # the refusal before is gone
+    app.panels["prune"].controls["ratio"].value = 0.6  # while it runs
+    wait_until(lambda: app.trials.value == number)
+    assert points(app)[-1] == number
+    assert f"Trial {number}: Prune 75%" in app.card.text.value
+    assert "wb-download" in app.card.files.value
+    assert app.recipe() == Recipe([Prune(ratio=0.6)])
+
+
+def test_what_another_process_adds_to_the_study_appears(app, digits, wait_until):
+    other = Study("lenet5", digits, path=app.study.path).run(Recipe([Distill(teacher="resnet20")]))
+    wait_until(lambda: other.number in listed(app))
+
+
+@pytest.fixture
+def picked(tmp_path: Path) -> Iterator[Workbench]:
+    """The app as the page opens it: the user picks."""
+    app = Workbench(path=tmp_path / "runs")
+    yield app
+    closed(app)
+
+
+def test_the_pickers_open_a_study_for_each_combination_and_measure_its_baseline(picked, tmp_path):
+    first = picked.study
+    assert first.path == tmp_path / "runs" / "lenet5-mnist-onnxruntime"
+    picked.pickers.runtime.value = "torch"
+    second = picked.study
+    assert second.path == tmp_path / "runs" / "lenet5-mnist-torch"
+    picked.pickers.runtime.value = "onnxruntime"
+    assert picked.study.path == first.path
+    for study in (first, second):  # the first one too, although it was opened twice
+        assert [(t.number, len(t.recipe), t.finished) for t in study.trials] == [(0, 0, False)]
+    assert said(picked) == ""
+
+
+def test_a_folder_that_cannot_be_written_is_said_and_nothing_can_be_run(tmp_path):
+    (tmp_path / "file").touch()
+    app = Workbench(path=tmp_path / "file" / "runs")
+    assert "can't be used" in said(app)
+    assert "Choose a folder that you can write to." in said(app)
+    assert app.run_button.disabled
+    closed(app)
+
+
+def test_a_study_whose_folder_is_gone_is_said_without_anybody_touching_the_page(study, digits, tmp_path, wait_until):
+    app = opened(study, digits, tmp_path / "lenet5")
+    shutil.rmtree(app.study.path)
+    wait_until(lambda: "can't be read or written: unable to open database file" in said(app))
+    closed(app)

@@ -1,0 +1,82 @@
+"""The bar over work under way: how far, how long, and a button that stops it."""
+
+import re
+from collections.abc import Iterator
+from html import escape
+
+import pytest
+
+from widgets.work import WorkBar
+from workbench import Dataset, Distill, Finetune, Quantize, Recipe, Study
+from workbench.workers import Job, LocalWorkers
+
+LONG = Recipe([Finetune(epochs=200), Quantize()])
+FAILING = Recipe([Distill(teacher="resnet20")])  # which takes larger images
+PROGRESS = r"Trial \d+, step 1 of 4: Finetune: epoch \d+\.\d, loss \d+\.\d{3}, validation accuracy \d+\.\d\d%"
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[LocalWorkers]:
+    pool = LocalWorkers()
+    yield pool
+    pool.close()
+
+
+@pytest.fixture(scope="module")
+def lenet(few_digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    study = Study("lenet5", few_digits, path=tmp_path_factory.mktemp("bar") / "lenet5")
+    _ = study.baseline
+    return study
+
+
+@pytest.fixture
+def done() -> list[Job]:
+    """The jobs that the bar told of, in their order."""
+    return []
+
+
+@pytest.fixture
+def bar(done: list[Job]) -> WorkBar:
+    return WorkBar(on_done=done.append)
+
+
+def test_at_first_nothing_runs_and_nothing_can_be_cancelled(bar):
+    assert bar.text.value == "Nothing is running."
+    assert bar.cancel.disabled
+
+
+def test_progress_has_figures_and_a_time_and_cancel_ends_it(bar, done, workers, lenet, wait_until):
+    job = workers.submit(lenet, LONG)
+    bar.watch(job)
+    wait_until(lambda: re.match(PROGRESS, bar.text.value))
+    wait_until(lambda: re.search(r"about \d+ s left in this step", bar.text.value))
+    assert 0 < bar.bar.value < 1 / 4  # within the first of four steps
+    assert not bar.cancel.disabled
+
+    bar.cancel.click()
+    assert bar.cancel.disabled
+    wait_until(lambda: done)
+    assert done == [job]
+    assert job.trial().state == "cancelled"
+    assert re.fullmatch(rf"Trial {job.number} is cancelled in [\d.]+ s\. Cancelled by the user\.", bar.text.value)
+    assert (bar.bar.value, bar.cancel.disabled) == (0, True)
+
+
+def test_jobs_are_followed_one_after_the_other_and_cancel_stops_only_what_runs(bar, done, workers, lenet, wait_until):
+    jobs = [workers.submit(lenet, recipe) for recipe in (LONG, FAILING, FAILING)]
+    for job in jobs:
+        bar.watch(job)
+    wait_until(lambda: re.match(PROGRESS + ".* 2 more waiting", bar.text.value))
+    bar.cancel.click()
+    wait_until(lambda: len(done) == 3)
+    assert done == jobs
+    assert [job.trial().state for job in jobs] == ["cancelled", "failed", "failed"]
+
+
+def test_a_reason_is_shown_as_text_and_never_as_part_of_the_page(bar, done, workers, lenet, wait_until):
+    job = workers.submit(lenet, FAILING)
+    bar.watch(job)
+    wait_until(lambda: done)
+    reason = job.trial().reason
+    assert escape(reason) != reason
+    assert re.fullmatch(rf"Trial {job.number} is failed in [\d.]+ s\. {re.escape(escape(reason))}", bar.text.value)

@@ -1,0 +1,113 @@
+"""Single weights: exactly the share that was asked for, and zero ever after."""
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from workbench import Distill, Finetune, Prune, WorkbenchError
+from workbench.models import MODELS
+from workbench.steps.base import Context, Work
+from workbench.weights import weight_hash
+
+NAMES = ["conv1", "conv2", "fc1", "fc2"]
+
+
+def _pruned(module: nn.Module, dataset, seed: int = 0, **knobs) -> Work:
+    work = Work(copy.deepcopy(module))
+    Prune(granularity="weight", **knobs).apply(work, Context(dataset, module, seed))
+    return work
+
+
+def _zeros(module: nn.Module) -> list[int]:
+    return [int((module.get_submodule(name).weight == 0).sum()) for name in NAMES]
+
+
+def _sizes(module: nn.Module) -> list[int]:
+    return [module.get_submodule(name).weight.numel() for name in NAMES]
+
+
+@settings(max_examples=25)
+@given(ratio=st.floats(0, 0.95), importance=st.sampled_from(["l1", "l2", "random"]))
+def test_every_layer_loses_exactly_its_share(zoo_lenet5, few_digits, ratio, importance):
+    work = _pruned(zoo_lenet5, few_digits, ratio=ratio, importance=importance)
+    assert _zeros(work.module) == [round(ratio * size) for size in _sizes(zoo_lenet5)]
+
+
+@pytest.mark.parametrize("importance", ["l1", "l2", "taylor", "random"])
+def test_the_whole_model_loses_exactly_its_share_and_no_two_layers_the_same(lenet5, few_digits, importance):
+    zeros = _zeros(_pruned(lenet5, few_digits, ratio=0.8, scope="global", importance=importance).module)
+    assert sum(zeros) == round(0.8 * sum(_sizes(lenet5)))
+    shares = [zero / size for zero, size in zip(zeros, _sizes(lenet5), strict=True)]
+    assert len({round(share, 4) for share in shares}) == 4
+
+
+@pytest.mark.parametrize("importance", ["l1", "l2"])
+def test_the_smallest_weights_go(lenet5, few_digits, importance):
+    work = _pruned(lenet5, few_digits, ratio=0.7, importance=importance)
+    for name in NAMES:
+        before, gone = lenet5.get_submodule(name).weight.abs(), work.module.get_submodule(name).weight == 0
+        assert before[gone].max() <= before[~gone].min()
+
+
+def test_taylor_zeroes_what_the_loss_does_not_feel_however_large_it_is(few_digits):
+    module = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    with torch.no_grad():
+        module[1].weight[:, 0] = 50.0  # the corner pixel, which is black in every digit
+    kept = {
+        how: _pruned(module, few_digits, ratio=0.3, importance=how).module[1].weight[:, 0] for how in ("l2", "taylor")
+    }
+    assert kept["l2"].all()
+    assert not kept["taylor"].any()
+
+
+def test_random_depends_on_the_seed_and_on_nothing_else(lenet5, few_digits):
+    fresh = MODELS["lenet5"].build(1, 10)
+    patterns = [
+        _pruned(module, few_digits, seed, importance="random").module.fc1.weight == 0
+        for module in (lenet5, fresh)
+        for seed in (0, 1)
+    ]
+    assert torch.equal(patterns[0], patterns[2])
+    assert not torch.equal(patterns[0], patterns[1])
+
+
+def test_biases_and_everything_that_is_kept_stay_as_they_were(lenet5, few_digits):
+    work = _pruned(lenet5, few_digits, ratio=0.9)
+    for name in NAMES:
+        before, after = lenet5.get_submodule(name), work.module.get_submodule(name)
+        assert torch.equal(after.bias, before.bias)
+        assert torch.equal(after.weight, before.weight * (after.weight != 0))
+    assert set(work.module.state_dict()) == set(lenet5.state_dict())
+
+
+@pytest.mark.parametrize("importance", ["l1", "l2", "taylor", "random"])
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_pruning_twice_by_the_same_ratio_changes_nothing_more(lenet5, few_digits, importance, scope):
+    knobs = {"ratio": 0.6, "importance": importance, "scope": scope}
+    once = _pruned(lenet5, few_digits, **knobs)
+    twice = _pruned(once.module, few_digits, seed=5, **knobs)
+    assert weight_hash(twice.module) == weight_hash(once.module)
+
+
+@pytest.mark.parametrize("training", [Finetune(), Finetune(optimizer="sgd", learning_rate=0.05), Distill(alpha=0.5)])
+def test_zeros_survive_every_training_and_all_else_learns(lenet5, few_digits, training):
+    work = _pruned(lenet5, few_digits, ratio=0.9)
+    before = copy.deepcopy(work.module)
+    training.apply(work, Context(few_digits, lenet5))
+    assert weight_hash(work.module) != weight_hash(before)
+    for name in NAMES:
+        zero = before.get_submodule(name).weight == 0
+        assert torch.equal(work.module.get_submodule(name).weight == 0, zero)
+
+
+def test_the_notes_say_that_zeros_are_no_faster(lenet5, few_digits):
+    assert "as large and as fast as before" in _pruned(lenet5, few_digits).notes[0]
+
+
+def test_a_model_without_weights_to_prune_is_refused(few_digits):
+    with pytest.raises(WorkbenchError, match=r"no convolution and no linear layer to prune\. Remove Prune"):
+        _pruned(nn.Sequential(nn.Flatten(), nn.LayerNorm(784)), few_digits)

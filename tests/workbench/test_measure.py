@@ -1,0 +1,148 @@
+"""Measuring: every figure is that of the file that ships."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+
+from workbench import Dataset, Prune, Quantize, WorkbenchError
+from workbench.measure import Setting, answers, count_macs, measure, parity, theoretical_bytes
+from workbench.models import MODELS
+from workbench.runtimes import load_runtime
+from workbench.steps.base import Context, Work
+
+SETTING = Setting(load_runtime("onnxruntime"), "cpu", threads=1, batch=3)
+IMAGE = np.zeros((1, 1, 28, 28), np.float32)
+
+
+@pytest.fixture(scope="module")
+def exported(digits, tmp_path_factory) -> Callable[[Work], Path]:
+    """Exports a work as ONNX and returns the file."""
+
+    def exported(work: Work) -> Path:
+        inputs = digits.prepare(digits.calibration.inputs[:64])
+        path = tmp_path_factory.mktemp("artifact") / "model.onnx"
+        SETTING.runtime.export(work, inputs[:2], inputs, path)
+        return path
+
+    return exported
+
+
+@pytest.fixture(scope="module")
+def plain(exported, zoo_lenet5) -> Path:
+    """LeNet-5 as it is."""
+    return exported(Work(zoo_lenet5))
+
+
+def test_every_figure_is_that_of_the_file(digits, lenet5, exported):
+    work = Work(lenet5, quantization=Quantize())
+    path = exported(work)
+    shares: list[float] = []
+    metrics, predicted = measure(path, work, digits, SETTING, report=lambda share, message: shares.append(share))
+
+    session = SETTING.runtime.load(path)
+    expected = session(digits.prepare(digits.validation.inputs)).argmax(1)
+    assert np.array_equal(predicted, expected)
+    assert metrics.accuracy.value == (expected == digits.validation.labels).mean()
+    assert (metrics.split, metrics.samples) == ("validation", 500)
+    assert metrics.size_bytes == len(path.read_bytes())
+    assert (metrics.speedup, metrics.verdict) == (None, "not measured")
+    assert 0 < metrics.latency.low <= metrics.latency.value
+    assert (metrics.conditions.runtime, metrics.conditions.threads, metrics.conditions.batch) == ("onnxruntime", 1, 3)
+    assert shares[-1] == 1.0
+    assert metrics.simulated == []
+
+
+def test_a_change_of_accuracy_is_tested_on_the_same_samples(digits, lenet5, exported, plain):
+    work = Work(lenet5)
+    Prune(ratio=0.7).apply(work, Context(digits, lenet5))
+    before = digits.validation.labels.copy()
+    before[:25] = (before[:25] + 1) % 10
+    metrics, predicted = measure(exported(work), work, digits, SETTING, baseline=plain, baseline_answers=before)
+    right, was_right = predicted == digits.validation.labels, before == digits.validation.labels
+    assert metrics.fixed == (right & ~was_right).sum() > 0
+    assert metrics.broken == (~right & was_right).sum() > 0
+    # McNemar's exact test is a sign test on the samples that changed sides
+    changed = metrics.fixed + metrics.broken
+    assert metrics.accuracy_p == pytest.approx(
+        min(1, 2 * stats.binom.cdf(min(metrics.fixed, metrics.broken), changed, 0.5))
+    )
+    assert metrics.accuracy_verdict == "worse"
+    assert metrics.speedup.low <= metrics.speedup.value <= metrics.speedup.high
+    assert metrics.verdict == "faster"
+    assert metrics.baseline_latency.value > metrics.latency.value
+
+
+def test_the_artifact_is_compared_with_its_module(digits, lenet5, plain):
+    session = SETTING.runtime.load(plain)
+    same = parity(session, lenet5, digits)
+    assert same.samples == 256
+    assert same.largest_difference < 1e-3
+    assert same.same_answers == 1.0
+    torch.manual_seed(0)
+    other = parity(session, MODELS["lenet5"].build(1, 10), digits)
+    assert other.largest_difference > 1
+    assert other.same_answers < 0.5
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "macs", "parameters"),
+    [
+        ("lenet300", (1, 28, 28), 266_200, 266_610),
+        ("lenet5", (1, 28, 28), 2_293_000, 431_080),
+        ("resnet20", (3, 32, 32), 40_813_184, 272_474),
+    ],
+)
+def test_the_counts_are_those_of_the_literature(model, shape, macs, parameters):
+    module = MODELS[model].build(shape[0], 10)
+    assert sum(p.numel() for p in module.parameters()) == pytest.approx(parameters, rel=0.02)
+    assert count_macs(module, np.zeros((1, *shape), np.float32)) == pytest.approx(macs, rel=0.02)
+
+
+def test_half_the_channels_do_about_a_quarter_of_the_work(digits, lenet5):
+    work = Work(lenet5)
+    before = count_macs(lenet5, IMAGE)
+    Prune(ratio=0.5).apply(work, Context(digits, lenet5))
+    # the first layer has one input channel: its work is halved only
+    assert count_macs(work.module, IMAGE) == 144_000 + 400_000 + 100_000 + 2_500 < 0.3 * before
+
+
+@pytest.mark.parametrize(("quantize", "size"), [(None, 431_080 * 4), (Quantize(), 430_500 + 580 * 4)])
+def test_the_theoretical_size_is_parameters_times_bits(lenet5, quantize, size):
+    assert theoretical_bytes(Work(lenet5, quantization=quantize)) == size
+
+
+def test_zeros_are_counted_and_make_no_file_smaller(digits, lenet5, exported, plain):
+    work = Work(lenet5)
+    Prune(ratio=0.9, granularity="weight").apply(work, Context(digits, lenet5))
+    metrics, _ = measure(exported(work), work, digits, SETTING)
+    assert metrics.parameters == 431_080
+    assert metrics.nonzero_parameters == 431_080 - round(0.9 * 430_500)
+    assert metrics.size_bytes == pytest.approx(plain.stat().st_size, rel=0.01)
+
+
+def test_outputs_that_are_not_numbers_are_refused(digits, lenet5, exported):
+    with torch.no_grad():
+        lenet5.fc2.bias[3] = float("nan")
+    with pytest.raises(WorkbenchError, match="outputs are NaN or infinite"):
+        answers(SETTING.runtime.load(exported(Work(lenet5))), digits, "validation")
+
+
+@pytest.mark.parametrize("module", [nn.Sequential(nn.Flatten(), nn.Linear(784, 9)), nn.Conv2d(1, 10, 28)])
+def test_outputs_that_are_not_one_for_each_class_are_refused(digits, exported, module):
+    with pytest.raises(WorkbenchError, match=r"output has shape \(.*\), but the dataset has 10 classes"):
+        answers(SETTING.runtime.load(exported(Work(module))), digits, "validation")
+
+
+def test_more_inputs_at_once_than_there_are_samples_are_timed_too(few_digits, zoo_lenet5, plain):
+    tiny = Dataset(
+        train=few_digits.train, validation=few_digits.validation.take(np.arange(3)), classes=few_digits.classes
+    )
+    wide = Setting(SETTING.runtime, "cpu", threads=1, batch=8)
+    metrics, _ = measure(plain, Work(zoo_lenet5), tiny, wide)
+    assert metrics.conditions.batch == 8
+    assert metrics.latency.value > 0

@@ -1,0 +1,97 @@
+"""The study's folder: numbers are given once, facts come back, and the lost are told from the living."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+
+from workbench import Recipe, WorkbenchError
+from workbench.storage import Storage, alive, this_process
+
+RECIPE = Recipe()
+
+
+def _add(storage: Storage, **facts):
+    record = storage.add(RECIPE.to_dict(), RECIPE.hash)
+    for name, value in facts.items():
+        setattr(record, name, value)
+    storage.save(record)
+    return record
+
+
+def _ended_process() -> tuple[int, float]:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    named = process.pid, psutil.Process(process.pid).create_time()
+    process.communicate(b"\n")
+    return named
+
+
+def test_every_trial_gets_a_number_and_a_folder_of_its_own_whoever_asks(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        records = list(pool.map(lambda _: _add(Storage(tmp_path)), range(24)))
+    assert sorted(record.number for record in records) == list(range(24))
+    assert all(Storage(tmp_path).folder(number).is_dir() for number in range(24))
+
+
+def test_facts_come_back(tmp_path):
+    record = _add(Storage(tmp_path), state="failed", reason="Für nichts — und wieder nichts.", process=(1, 2.5))
+    assert Storage(tmp_path).record(0) == record
+    assert Storage(tmp_path).records() == [record]
+
+
+def test_settings_come_back(tmp_path):
+    assert Storage(tmp_path).settings() == {}
+    Storage(tmp_path).save_settings({"model": "lenet5", "threads": 2, "own": {}})
+    assert Storage(tmp_path).settings() == {"model": "lenet5", "threads": 2, "own": {}}
+
+
+def test_an_unknown_number_is_refused(tmp_path):
+    with pytest.raises(WorkbenchError, match="There is no trial 7"):
+        Storage(tmp_path).record(7)
+
+
+def test_a_process_is_known_by_its_number_and_its_birth():
+    number, born = this_process()
+    assert alive(number, born)
+    assert not alive(number, born - 100)  # another process that had the same number
+    assert not alive(*_ended_process())
+
+
+@pytest.mark.parametrize("state", ["waiting", "running"])
+def test_only_trials_whose_process_is_gone_are_marked_as_failed(tmp_path, state):
+    storage = Storage(tmp_path)
+    lost = _add(storage, state=state, process=_ended_process())
+    running = _add(storage, state=state, process=this_process())
+    queued = _add(storage, state="waiting")
+    done = _add(storage, state="complete", process=lost.process)
+    storage.mark_lost()
+    states = [record.state for record in storage.records()]
+    assert states == ["failed", running.state, queued.state, done.state]
+    assert "ended from outside" in storage.record(lost.number).reason
+
+
+@pytest.mark.parametrize("place", ["a file", "under a file"])
+def test_a_folder_that_cannot_be_used_is_refused(tmp_path, place):
+    (tmp_path / "file").write_text("not a folder")
+    path = {"a file": tmp_path / "file", "under a file": tmp_path / "file" / "study"}[place]
+    with pytest.raises(
+        WorkbenchError, match=r"The study folder .* can't be used: .*Choose a folder that you can write"
+    ):
+        Storage(path)
+
+
+def test_a_damaged_study_is_refused_as_that(tmp_path):
+    (tmp_path / "study.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(WorkbenchError, match=r"can't be read or written: .*restore study.db if it is damaged"):
+        Storage(tmp_path)
+
+
+def test_a_trial_that_this_version_cannot_read_is_shown_as_failed_and_the_others_go_on(tmp_path):
+    storage = Storage(tmp_path)
+    for recipe in ({"steps": [{"melt": {}}]}, {"steps": []}):
+        storage.add(recipe, "0")
+    first, second = storage.records()
+    assert (first.state, second.state) == ("failed", "waiting")
+    assert "can't read the stored trial" in first.reason

@@ -1,0 +1,7 @@
+"""The face of Compression Workbench: ipywidgets and Bokeh panels over the engine's public API."""
+
+from widgets.app import Workbench
+from widgets.result import ResultCard
+from widgets.tradeoff import TradeoffPlot
+
+__all__ = ["ResultCard", "TradeoffPlot", "Workbench"]

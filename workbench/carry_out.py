@@ -1,0 +1,176 @@
+"""Carry a recipe out: recipe -> model -> artifact -> measurement, each stored as it is reached."""
+
+import copy
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from workbench.errors import Cancelled, WorkbenchError
+from workbench.measure import Setting, answers, measure
+from workbench.metrics import Metrics
+from workbench.recipe import Recipe
+from workbench.steps.base import Context, Work
+from workbench.storage import Record
+from workbench.weights import load_weights, save_weights, weight_hash
+
+if TYPE_CHECKING:
+    from workbench.study import Study
+    from workbench.trial import Trial
+
+PROGRESS, CANCEL, PLAN, WEIGHTS, ANSWERS = "progress.jsonl", "cancel", "plan.json", "weights.safetensors", "answers.npy"
+EVERY = 0.1  # seconds between two progress facts at least
+
+
+def carry_out(study: "Study", record: Record, on_progress: Callable[[dict[str, Any]], None]) -> None:
+    """Do what a stored trial declares, and fill in its record. Raises what goes wrong."""
+    folder = study.storage.folder(record.number)
+    recipe = Recipe.from_dict(record.recipe)
+    progress = Progress(folder, len(recipe) + 2, on_progress)
+
+    baseline = _baseline(study, folder) if len(recipe) else None
+    torch.set_num_threads(processors())
+    work = Work(copy.deepcopy(study.module))
+    for index, step in enumerate(recipe):
+        torch.manual_seed(recipe.seed)
+        report = progress.stage(index, type(step).__name__)
+        context = Context(study.dataset, study.module, recipe.seed, study.device, report)
+        report(share=0.0)
+        step.apply(work, context)
+        work.module.to("cpu")
+    record.notes, record.weight_hash = work.notes, weight_hash(work.module)
+    recipe.save(folder / "recipe.yaml")
+    (folder / PLAN).write_text(json.dumps({"edits": work.plan, "sparse": sorted(work.sparse)}), encoding="utf-8")
+    save_weights(work.module, folder / WEIGHTS)
+
+    report = progress.stage(len(recipe), "Export")
+    report(share=0.0, message=f"Exporting for {study.runtime.title}")
+    artifact = folder / f"model{study.runtime.suffix}"
+    export(study, work, artifact)
+
+    report = progress.stage(len(recipe) + 1, "Measure")
+    metrics, predicted = measure(
+        artifact,
+        work,
+        study.dataset,
+        setting(study),
+        baseline=baseline.artifact if baseline else None,
+        baseline_answers=baseline.answers() if baseline else None,
+        report=report,
+    )
+    np.save(folder / ANSWERS, predicted)
+    report(share=1.0, message="Done")
+    record.metrics = metrics
+    record.artifact, record.artifact_sha256 = artifact.name, hashlib.sha256(artifact.read_bytes()).hexdigest()
+
+
+def _baseline(study: "Study", folder: Path) -> "Trial":
+    """The baseline, measured first where it never was; the wish to stop this trial stops that too."""
+
+    def stop(facts: dict[str, Any]) -> None:
+        if (folder / CANCEL).exists():
+            raise Cancelled
+
+    return study.measured_baseline(stop)
+
+
+def export(study: "Study", work: Work, artifact: Path) -> None:
+    """Write the artifact under a name of its own first, so that a kill leaves no half file behind."""
+    calibration = study.dataset.calibration
+    samples = work.quantization.calibration_samples if work.quantization else 2
+    inputs = study.dataset.prepare(calibration.inputs[: max(samples, 2)])
+    partial = artifact.with_name(f"partial{artifact.suffix}")
+    study.runtime.export(work, inputs[:2], inputs, partial)
+    os.replace(partial, artifact)
+
+
+def rebuild(trial: "Trial") -> Work:
+    """The compressed module of a finished trial, from its plan and weights."""
+    from workbench.pruning.channels import replay
+
+    study = trial.study
+    folder = study.storage.folder(trial.number)
+    if not (folder / WEIGHTS).exists():
+        raise WorkbenchError(f"Trial {trial.number} has no weights: it {trial.state}.", "Run its recipe again.")
+    module = copy.deepcopy(study.module)
+    saved = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+    replay(module, torch.from_numpy(study.dataset.prepare(study.dataset.calibration.inputs[:2])), saved["edits"])
+    load_weights(module, folder / WEIGHTS)
+    quantization = next((step for step in trial.recipe if step.key() == "quantize"), None)
+    return Work(module.eval(), sparse=set(saved["sparse"]), quantization=quantization)  # type: ignore[arg-type]
+
+
+def open_test(study: "Study", trial: "Trial") -> Metrics:
+    """Measure a finished trial on the test split."""
+    if study.dataset.test is None:
+        raise WorkbenchError("This dataset has no test split.", "Give one: Dataset(train=..., test=...).")
+    if trial.artifact is None:
+        raise WorkbenchError(f"Trial {trial.number} has no artifact to test.", "Choose a complete trial.")
+    baseline = study.baseline
+    same = trial.number == baseline.number or baseline.artifact is None
+    before = None if same else answers(setting(study).runtime.load(baseline.artifact), study.dataset, "test")  # type: ignore[arg-type]
+    metrics, _ = measure(
+        trial.artifact,
+        rebuild(trial),
+        study.dataset,
+        setting(study),
+        split="test",
+        baseline=None if same else baseline.artifact,
+        baseline_answers=before,
+    )
+    return metrics
+
+
+def setting(study: "Study") -> Setting:
+    """How this study measures."""
+    return Setting(study.runtime, study.device, study.threads, study.batch)
+
+
+def processors() -> int:
+    """How many processors this process may use: training takes them all."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Progress:
+    """Tells of the progress to a callback and to a file that any other process can read; notices a wish to stop."""
+
+    def __init__(self, folder: Path, stages: int, on_progress: Callable[[dict[str, Any]], None]):
+        self._file, self._cancel = folder / PROGRESS, folder / CANCEL
+        self._stages, self._on_progress = stages, on_progress
+        self._last = 0.0
+        self._reached: float | None = None
+        self._file.unlink(missing_ok=True)
+
+    def stage(self, index: int, name: str) -> Callable[..., None]:
+        """The `report` of one stage."""
+
+        since = time.time()
+
+        def report(**facts: Any) -> None:
+            now = time.monotonic()
+            if now - self._last < EVERY and "accuracy" not in facts and facts.get("share") not in (0.0, 1.0):
+                return
+            self._last = now
+            if self._cancel.exists():
+                raise Cancelled
+            self._reached = facts.get("accuracy", self._reached)
+            told = {
+                "time": time.time(),
+                "since": since,
+                "stage": index,
+                "stages": self._stages,
+                "name": name,
+                "reached": self._reached,
+                **facts,
+            }
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(told) + "\n")
+            self._on_progress(told)
+
+        return report

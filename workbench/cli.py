@@ -1,0 +1,252 @@
+"""The command line: the same words as in Python and on the page."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from workbench.errors import WorkbenchError, lookup
+
+app = typer.Typer(
+    help="Make neural networks smaller and faster, and see what it costs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Model = Annotated[str, typer.Option(help="A zoo model, or your own as package.module:factory.")]
+Data = Annotated[str, typer.Option(help="A dataset by name, or your own Dataset as package.module:factory.")]
+RuntimeName = Annotated[str, typer.Option(help="What executes the file that ships.")]
+Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+Threads = Annotated[int, typer.Option(min=1, help="Processor threads of the runtime while it is timed.")]
+Batch = Annotated[int, typer.Option(min=1, help="Inputs in one call while it is timed.")]
+Folder = Annotated[Path | None, typer.Option(help="The study's folder; an existing one goes on.")]
+
+
+def main() -> None:
+    """Run the command line; a refusal is a sentence and exit status 2."""
+    try:
+        app()
+    except WorkbenchError as error:
+        typer.secho(str(error), fg="red", err=True)
+        sys.exit(2)
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path | None, typer.Argument(help="A recipe file (YAML); or give --step.")] = None,
+    step: Annotated[
+        list[str] | None, typer.Option(help="A step with its knobs, such as 'prune ratio=0.5'; repeat for more.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of all chance in a recipe made of --step.")] = 0,
+    model: Model = "lenet5",
+    dataset: Data = "mnist",
+    runtime: RuntimeName = "onnxruntime",
+    device: Device = "cpu",
+    threads: Threads = 1,
+    batch: Batch = 1,
+    path: Folder = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the record of the trial as JSON.")] = False,
+) -> None:
+    """Carry out a recipe, measure the artifact, and say what it costs and buys."""
+    from workbench.recipe import Recipe
+    from workbench.study import Study
+
+    if (recipe is None) == (not step):
+        raise WorkbenchError("Give a recipe file or --step, one of them.", "`workbench steps` lists the steps.")
+    asked = Recipe.load(recipe) if recipe else _recipe(step or [], seed)
+    study = Study(_own(model), _own(dataset), runtime, device, path, threads=threads, batch=batch)
+    study.check(asked)
+    with _progress(quiet=json) as show:
+        trial = study.run(asked, on_progress=show)
+    if json:
+        typer.echo(study.storage.record(trial.number).model_dump_json(indent=2))
+    else:
+        typer.secho(f"Trial {trial.number}: {trial.recipe.describe()} ({trial.state})", bold=True)
+        for sentence in trial.sentences():
+            typer.echo(f"  {sentence}")
+        if trial.artifact:
+            typer.echo(f"  Weights {trial.weight_hash}; the file is {trial.artifact}")
+    if trial.state != "complete":
+        raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    study: Annotated[Path, typer.Argument(help="The study's folder.")],
+    trial: Annotated[int, typer.Argument(help="The trial's number.")],
+    out: Annotated[Path, typer.Option(help="Where to write.")] = Path(),
+) -> None:
+    """Copy a trial's artifact, recipe and a snippet that runs it into a folder."""
+    from workbench.study import Study
+
+    chosen = Study.open(study).trial(trial)
+    if chosen.artifact is None:
+        raise WorkbenchError(f"Trial {trial} has no artifact: it {chosen.state}.", "Choose a complete trial.")
+    name = out / chosen.download_name()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(chosen.artifact, name)
+        chosen.recipe.save(name.with_suffix(".yaml"))
+        name.with_suffix(".py").write_text(chosen.snippet(), encoding="utf-8")
+    except OSError as error:
+        raise WorkbenchError(f"{out} can't be written: {error}.", "Choose another folder with --out.") from error
+    for suffix in (name.suffix, ".yaml", ".py"):
+        typer.echo(name.with_suffix(suffix))
+
+
+@app.command()
+def trials(study: Annotated[Path, typer.Argument(help="The study's folder.")]) -> None:
+    """List the trials of a study."""
+    from workbench.study import Study
+
+    for trial in Study.open(study).trials:
+        typer.echo(repr(trial))
+
+
+@app.command()
+def steps() -> None:
+    """List every step and knob, with range, default and meaning."""
+    from workbench.knobs import knobs
+    from workbench.steps import STEPS
+
+    for name, step in STEPS.items():
+        typer.secho(f"{name}: {step.summary()}", bold=True)
+        for knob in knobs(step):
+            values = (
+                "|".join(map(str, knob.choices))
+                if knob.choices
+                else f"{knob.low:g}..{knob.high:g}"
+                if knob.low is not None
+                else "text"
+            )
+            unit = f" {knob.unit}" if knob.unit else ""
+            typer.echo(f"  {knob.name}={knob.default}  ({values}{unit})  {knob.help}")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine and this installation can run, and what to install for more."""
+    from workbench.doctor import examine
+
+    for title, lines in examine().items():
+        typer.secho(title, bold=True)
+        for line in lines:
+            typer.echo(f"  {line}")
+
+
+@app.command()
+def train(
+    model: Annotated[str, typer.Argument(help="A zoo model.")],
+    dataset: Data = "mnist",
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads: part of what makes a run repeatable.")] = 1,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the weights and their card; the zoo's own if left out.")
+    ] = None,
+) -> None:
+    """Train a zoo model from scratch by its declared recipe, and write its weights and card."""
+    from workbench.pretrain import pretrain
+
+    with _progress(quiet=False) as show:
+        typer.echo(pretrain(model, dataset, threads, out, report=lambda **facts: show({"name": "Train", **facts})))
+
+
+@app.command()
+def data(
+    name: Annotated[str, typer.Argument(help="A dataset.")],
+    download: Annotated[bool, typer.Option("--download", help="Fetch it first, where there is a network.")] = False,
+) -> None:
+    """Check that a dataset is here and whole, and say what it holds."""
+    from workbench.data import DOWNLOADS, load_dataset
+
+    if download:
+        lookup(DOWNLOADS, name, "dataset to download")()
+    dataset = load_dataset(name)
+    for split in ("train", "validation", "test"):
+        typer.echo(f"{split}: {len(getattr(dataset, split)):,} samples of shape {dataset.sample_shape}")
+
+
+@app.command(name="app")
+def app_command(
+    port: Annotated[int, typer.Option(help="Port of the page.")] = 8866,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+    path: Annotated[Path, typer.Option(help="Folder that holds the studies.")] = Path("runs"),
+) -> None:
+    """Open the app: a page that anyone can use."""
+    from workbench.serve import serve_app
+
+    raise typer.Exit(serve_app(host, port, browser, path))
+
+
+@app.command()
+def lab(
+    port: Annotated[int, typer.Option(help="Port of JupyterLab.")] = 8888,
+    browser: Annotated[bool, typer.Option(help="Open it in the browser.")] = True,
+) -> None:
+    """Open the notebooks in JupyterLab."""
+    from workbench.serve import serve_lab
+
+    raise typer.Exit(serve_lab(port, browser))
+
+
+def _recipe(texts: list[str], seed: int) -> Any:
+    from workbench.recipe import Recipe
+
+    steps = []
+    for text in texts:
+        name, *pairs = text.split() or [""]
+        steps.append({name: dict(map(_knob, pairs))})
+    return Recipe.from_dict({"seed": seed, "steps": steps})
+
+
+def _knob(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    try:
+        if equals:
+            return name, yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError, RecursionError):  # an impossible date, or brackets without end
+        pass
+    raise WorkbenchError(f"'{text}' is not a knob's value.", "Write knob=value, such as ratio=0.5.")
+
+
+def _own(name: str) -> Any:
+    """A name as it is, or what the factory in ``package.module:factory`` makes."""
+    if ":" not in name:
+        return name
+    module, factory = name.split(":", 1)
+    sys.path.insert(0, os.getcwd())
+    try:
+        return getattr(import_module(module), factory)()
+    except (ImportError, AttributeError) as error:
+        raise WorkbenchError(f"'{name}' can't be imported: {error}.", "Write package.module:factory.") from error
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
+    if quiet:
+        yield lambda facts: None
+        return
+    from rich.progress import Progress
+
+    with Progress(transient=True) as bar:
+        task = bar.add_task("Starting", total=1.0)
+
+        def show(facts: dict[str, Any]) -> None:
+            done = (facts.get("stage", 0) + facts.get("share", 0.0)) / facts.get("stages", 1)
+            told = facts.get("message") or facts["name"]
+            if "loss" in facts:
+                told = f"{facts['name']}: epoch {facts['epoch']:.1f}, loss {facts['loss']:.3f}"
+            bar.update(task, completed=done, description=told)
+
+        yield show
+
+
+if __name__ == "__main__":
+    main()

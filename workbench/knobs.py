@@ -1,0 +1,100 @@
+"""One declaration per knob: validation, slider, search range, command line and reference page all follow from it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, Field
+from pydantic.fields import FieldInfo
+
+
+@dataclass(frozen=True)
+class Knob:
+    """What a control, a search space or a help text needs to know of one knob.
+
+    Attributes
+    ----------
+    name, label, help, unit : str
+        The field's name, its name on screen, one sentence of help, and the unit of its figure ("" where it has none).
+    kind : {"share", "number", "integer", "choice", "switch", "text"}
+        A share is a number shown as per cent.
+    default : Any
+    low, high, step : float or None
+        Bounds (inclusive) and step, for figures.
+    log : bool
+        Whether the range is naturally walked by factors.
+    choices : tuple
+        For a choice.
+    advanced : bool
+        Whether the knob is folded away until asked for.
+    """
+
+    name: str
+    label: str
+    help: str
+    unit: str
+    kind: str
+    default: Any
+    low: float | None
+    high: float | None
+    step: float | None
+    log: bool
+    choices: tuple
+    advanced: bool
+
+
+def knob(
+    default: Any,
+    *,
+    help: str,
+    label: str = "",
+    unit: str = "",
+    ge: float | None = None,
+    le: float | None = None,
+    step: float | None = None,
+    log: bool = False,
+    share: bool = False,
+    choices: Sequence = (),
+    advanced: bool = False,
+) -> Any:
+    """Declare a knob of a step (a pydantic field that also carries what a control needs)."""
+    extra: dict[str, Any] = {"label": label, "unit": unit, "step": step, "log": log, "share": share}
+    extra |= {"advanced": advanced, "choices": list(choices)}
+    return Field(default, ge=ge, le=le, description=help, json_schema_extra=extra)
+
+
+def knobs(step: type[BaseModel]) -> list[Knob]:
+    """The knobs of a step, in the order of their declaration."""
+    return [_knob(name, field) for name, field in step.model_fields.items()]
+
+
+def _knob(name: str, field: FieldInfo) -> Knob:
+    extra: dict[str, Any] = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    bounds = {type(m).__name__: m for m in field.metadata}
+    choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else tuple(extra["choices"])
+    return Knob(
+        name=name,
+        label=extra["label"] or name.replace("_", " ").capitalize(),
+        help=field.description or "",
+        unit=extra["unit"],
+        kind=_kind(field.annotation, choices, extra["share"]),
+        default=field.default,
+        low=getattr(bounds.get("Ge"), "ge", None),
+        high=getattr(bounds.get("Le"), "le", None),
+        step=extra["step"],
+        log=extra["log"],
+        choices=choices,
+        advanced=extra["advanced"],
+    )
+
+
+def _kind(annotation: Any, choices: tuple, share: bool) -> str:
+    if choices:
+        return "choice"
+    if annotation is bool:
+        return "switch"
+    if annotation is int:
+        return "integer"
+    if annotation is float:
+        return "share" if share else "number"
+    return "text"

@@ -1,0 +1,186 @@
+"""Measure an artifact: what is taken is taken by running the file that ships."""
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from workbench.data import Dataset
+from workbench.errors import WorkbenchError
+from workbench.estimates import share_of
+from workbench.latency import paired
+from workbench.metrics import Conditions, Metrics, Parity
+from workbench.runtimes import Runtime, Session
+from workbench.steps.base import Work
+
+EVALUATION_BATCH = 250
+PARITY_SAMPLES = 256
+
+Report = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where and how artifacts of a study are measured."""
+
+    runtime: Runtime
+    device: str
+    threads: int
+    batch: int
+
+
+def answers(session: Session, dataset: Dataset, split: str, report: Report = lambda **facts: None) -> np.ndarray:
+    """The artifact's top class for every sample of a split, shape (N,), int64.
+
+    Raises
+    ------
+    WorkbenchError
+        If an output is not a number.
+    """
+    part = getattr(dataset, split)
+    out = np.empty(len(part), np.int64)
+    for start in range(0, len(part), EVALUATION_BATCH):
+        logits = session(dataset.prepare(part.inputs[start : start + EVALUATION_BATCH]))
+        if logits.ndim != 2 or logits.shape[1] < len(dataset.classes):
+            raise WorkbenchError(
+                f"The model's output has shape {logits.shape[1:]}, but the dataset has {len(dataset.classes)} classes.",
+                "Give a classifier with one output for each class.",
+            )
+        if not np.isfinite(logits).all():
+            raise WorkbenchError(
+                "The model's outputs are NaN or infinite.",
+                "Check its weights; after training, lower the learning rate; after pruning, the ratio.",
+            )
+        out[start : start + EVALUATION_BATCH] = logits.argmax(1)
+        report(share=min(1.0, (start + EVALUATION_BATCH) / len(part)), message=f"Evaluating on the {split} split")
+    return out
+
+
+def measure(
+    artifact: Path,
+    work: Work,
+    dataset: Dataset,
+    setting: Setting,
+    *,
+    split: str = "validation",
+    baseline: Path | None = None,
+    baseline_answers: np.ndarray | None = None,
+    report: Report = lambda **facts: None,
+) -> tuple[Metrics, np.ndarray]:
+    """All measured facts of an artifact.
+
+    Parameters
+    ----------
+    artifact : pathlib.Path
+    work : Work
+        What it was exported from, for the parity check and for the counts.
+    dataset : Dataset
+    setting : Setting
+    split : str
+        Where accuracy is taken.
+    baseline : pathlib.Path, optional
+        The baseline's artifact, timed in the same loop; without it the artifact is timed against itself and no
+        speed-up is given.
+    baseline_answers : numpy.ndarray, optional
+        The baseline's top class for every sample, shape (N,).
+    report : callable
+        Told of the progress; may raise `Cancelled`.
+
+    Returns
+    -------
+    Metrics
+    numpy.ndarray
+        The top class for every sample of the split, shape (N,).
+    """
+    session = setting.runtime.load(artifact, setting.threads, setting.device)
+    predicted = answers(session, dataset, split, report)
+    labels = getattr(dataset, split).labels
+    right = predicted == labels
+    fixed = broken = 0
+    if baseline_answers is not None:
+        before = baseline_answers == labels
+        fixed, broken = int((right & ~before).sum()), int((~right & before).sum())
+
+    inputs = dataset.prepare(_cycled(dataset.validation.inputs, setting.batch))
+    reference = setting.runtime.load(baseline, setting.threads, setting.device) if baseline else session
+    timing = paired(lambda: reference(inputs), lambda: session(inputs), report=report)
+
+    parameters = sum(p.numel() for p in work.module.parameters())
+    metrics = Metrics(
+        split=split,
+        samples=len(labels),
+        accuracy=share_of(int(right.sum()), len(labels)),
+        fixed=fixed,
+        broken=broken,
+        accuracy_p=float(stats.binomtest(fixed, fixed + broken).pvalue) if fixed + broken else 1.0,
+        size_bytes=artifact.stat().st_size,
+        theoretical_bytes=theoretical_bytes(work),
+        latency=timing.second,
+        baseline_latency=timing.first if baseline else None,
+        speedup=timing.speedup if baseline else None,
+        cpu_speedup=timing.cpu_speedup if baseline else None,
+        conditions=Conditions(
+            runtime=setting.runtime.name,
+            version=setting.runtime.version() or "",
+            device=setting.device,
+            processor=processor(),
+            threads=setting.threads,
+            batch=setting.batch,
+            blocks=timing.blocks,
+            noise=timing.noise,
+        ),
+        macs=count_macs(work.module, dataset.prepare(dataset.validation.inputs[:1])),
+        parameters=parameters,
+        nonzero_parameters=sum(int(p.count_nonzero()) for p in work.module.parameters()),
+        parity=parity(session, work.module, dataset),
+    )
+    return metrics, predicted
+
+
+def parity(session: Session, module: nn.Module, dataset: Dataset) -> Parity:
+    """The artifact against the module, on the first 256 validation samples."""
+    inputs = dataset.prepare(dataset.validation.inputs[:PARITY_SAMPLES])
+    with torch.inference_mode():
+        expected = module.eval().to("cpu")(torch.from_numpy(inputs)).numpy()
+    got = session(inputs)
+    return Parity(
+        samples=len(inputs),
+        largest_difference=float(np.abs(got - expected).max()),
+        same_answers=float((got.argmax(1) == expected.argmax(1)).mean()),
+    )
+
+
+def count_macs(module: nn.Module, inputs: np.ndarray) -> int:
+    """Multiply-accumulates of convolutions and matrix products for these inputs, shape (1, ...)."""
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        module.eval()(torch.from_numpy(inputs))
+    return counter.get_total_flops() // 2
+
+
+def theoretical_bytes(work: Work) -> int:
+    """Parameters x bits: weights at the declared width, all else (biases, norms) at 32 bits."""
+    chosen = work.quantization
+    kinds = (nn.Linear, nn.modules.conv._ConvNd) if chosen and chosen.mode == "static" else (nn.Linear,)
+    layers = [m for m in work.module.modules() if isinstance(m, kinds)] if chosen else []
+    narrow = sum(layer.weight.numel() for layer in layers)
+    rest = sum(p.numel() for p in work.module.parameters()) - narrow
+    return -(-(narrow * (chosen.weight_bits if chosen else 32) + rest * 32) // 8)
+
+
+def processor() -> str:
+    """The name of this machine's processor."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _cycled(inputs: np.ndarray, count: int) -> np.ndarray:
+    return inputs[np.arange(count) % len(inputs)]

@@ -1,0 +1,12 @@
+"""Ways to prune, by granularity: each a function (work, declaration, context) that edits the work in place."""
+
+from collections.abc import Callable
+
+from workbench.pruning.channels import prune_channels
+from workbench.pruning.weights import prune_weights
+from workbench.steps.base import Context, Work
+from workbench.steps.prune import Prune
+
+GRANULARITIES: dict[str, Callable[[Work, Prune, Context], None]] = {"channel": prune_channels, "weight": prune_weights}
+
+__all__ = ["GRANULARITIES"]

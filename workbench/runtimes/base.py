@@ -1,0 +1,162 @@
+"""What every runtime is: it exports a model to the file that ships, and runs that file."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    from workbench.steps.base import Work
+    from workbench.steps.quantize import Quantize
+
+
+class Session(ABC):
+    """A loaded artifact: a callable from prepared inputs to outputs."""
+
+    @abstractmethod
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        """Outputs (N, classes) float32 for inputs (N, ...) float32."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kind of quantization that a runtime really computes with.
+
+    Attributes
+    ----------
+    mode : str
+        As in `Quantize.mode`.
+    weight_bits : int
+    activation_bits : int or None
+        None: activations stay floats, whatever `Quantize.activation_bits` says.
+    """
+
+    mode: str
+    weight_bits: int
+    activation_bits: int | None
+
+    def __str__(self) -> str:
+        activations = f"{self.activation_bits}-bit" if self.activation_bits else "float"
+        return f"{self.mode} {self.weight_bits}-bit weights with {activations} activations"
+
+
+class Runtime(ABC):
+    """What executes the file that ships."""
+
+    name: str
+    title: str
+    suffix: str
+    devices: tuple[str, ...] = ("cpu",)
+    kernels: tuple[Kernel, ...] = ()
+
+    @abstractmethod
+    def version(self) -> str | None:
+        """The installed version, or None where it isn't installed."""
+
+    @abstractmethod
+    def install(self) -> str:
+        """The command that installs it."""
+
+    @abstractmethod
+    def snippet(self, filename: str) -> str:
+        """Python code that loads and runs the artifact without this project."""
+
+    @abstractmethod
+    def _export(self, work: "Work", example: np.ndarray, calibration: np.ndarray, path: Path) -> None: ...
+
+    @abstractmethod
+    def _load(self, path: Path, threads: int, device: str) -> Session: ...
+
+    def warm_up(self) -> None:  # noqa: B027 (most need none)
+        """Import what is slow to import, before a user waits for it."""
+
+    def check(self, quantize: "Quantize | None" = None, device: str = "cpu") -> None:
+        """Refuse, before any work, what this runtime can't run.
+
+        Raises
+        ------
+        WorkbenchError
+            If it isn't installed, or has no kernels for the device or for these bits.
+        """
+        if self.version() is None:
+            raise WorkbenchError(f"The runtime '{self.name}' is not installed.", f"Run `{self.install()}`.")
+        if device != "cpu" and device not in self.devices_here():
+            raise WorkbenchError(
+                f"The runtime '{self.name}' can't use the device '{device}' here.",
+                f"Choose one of: {', '.join(self.devices_here())}.",
+            )
+        if quantize is None:
+            return
+        if not any(
+            kernel.mode == quantize.mode
+            and kernel.weight_bits == quantize.weight_bits
+            and kernel.activation_bits in (None, quantize.activation_bits)
+            for kernel in self.kernels
+        ):
+            asked = Kernel(
+                quantize.mode,
+                quantize.weight_bits,
+                None if quantize.mode == "weight-only" or quantize.activation_bits == 32 else quantize.activation_bits,
+            )
+            here = "; ".join(str(kernel) for kernel in self.kernels)
+            raise WorkbenchError(
+                f"The runtime '{self.name}' has no kernels for {asked}.",
+                f"It has: {here}."
+                if here
+                else "It computes with 32-bit floats only; choose the runtime 'onnxruntime'.",
+            )
+
+    def devices_here(self) -> tuple[str, ...]:
+        """The devices that it can use on this machine."""
+        return self.devices
+
+    def export(self, work: "Work", example: np.ndarray, calibration: np.ndarray, path: Path) -> None:
+        """Write the artifact.
+
+        Parameters
+        ----------
+        work : Work
+            The module, and the quantization it declares.
+        example : numpy.ndarray
+            Prepared inputs (N, ...) float32, N at least 2; the artifact takes any batch size.
+        calibration : numpy.ndarray
+            Prepared inputs (N, ...) float32 for static quantization.
+        path : pathlib.Path
+
+        Raises
+        ------
+        WorkbenchError
+            If the runtime has no kernels for it, or the model can't be exported.
+        """
+        self.check(work.quantization)
+        try:
+            self._export(work, example, calibration, path)
+        except (WorkbenchError, OSError, MemoryError):
+            raise
+        except Exception as error:  # exporters raise whatever they meet; the reason is what the user needs
+            reason = str(error).strip().split("\n")[0][:300]
+            raise WorkbenchError(
+                f"The model could not be exported for '{self.name}': {type(error).__name__}: {reason}",
+                "Try another runtime, or rewrite the operation that it names.",
+            ) from error
+
+    def load(self, path: Path, threads: int = 1, device: str = "cpu") -> Session:
+        """Load an artifact.
+
+        Raises
+        ------
+        WorkbenchError
+            If the file is missing, damaged or not of this runtime.
+        """
+        self.check(device=device)
+        try:
+            return self._load(Path(path), threads, device)
+        except Exception as error:  # a damaged file makes loaders raise anything
+            raise WorkbenchError(
+                f"{Path(path).name} can't be loaded by '{self.name}': it is missing, damaged or of another kind.",
+                "Export it again.",
+            ) from error

@@ -1,0 +1,241 @@
+"""ONNX Runtime: small, quick to export to, with int8 kernels; the artifact is an .onnx file."""
+
+import contextlib
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.runtimes.base import Kernel, Runtime, Session
+from workbench.steps.base import Work
+from workbench.steps.quantize import Quantize
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 20
+BLOCK = 32  # weights that share a scale in weight-only quantization
+
+
+class OnnxSession(Session):
+    def __init__(self, path: Path, threads: int, device: str):
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # Threads that spin between runs would take the processor from whatever is timed next.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        providers = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+        self._session = ort.InferenceSession(path, options, providers=[providers[device]])
+        if self._session.get_providers()[0] != providers[device]:
+            raise RuntimeError(f"ONNX Runtime fell back to {self._session.get_providers()[0]}")
+        self._input = self._session.get_inputs()[0].name
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        return self._session.run(None, {self._input: inputs})[0]
+
+
+class OnnxRuntime(Runtime):
+    """The embedded default: fp32, int8 static and dynamic, weight-only 4 and 8 bits."""
+
+    name = "onnxruntime"
+    title = "ONNX Runtime"
+    suffix = ".onnx"
+    devices = ("cpu", "cuda")
+    kernels = (
+        Kernel("static", 8, 8),
+        Kernel("dynamic", 8, 8),
+        Kernel("weight-only", 8, None),
+        Kernel("weight-only", 4, None),
+    )
+
+    def version(self) -> str | None:
+        for package in ("onnxruntime", "onnxruntime-gpu"):
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                return metadata.version(package)
+        return None
+
+    def install(self) -> str:
+        return "pip install onnxruntime onnx onnxscript"
+
+    def devices_here(self) -> tuple[str, ...]:
+        import onnxruntime as ort
+
+        return ("cpu", "cuda") if "CUDAExecutionProvider" in ort.get_available_providers() else ("cpu",)
+
+    def warm_up(self) -> None:
+        import onnxruntime.quantization  # noqa: F401
+        import torch.onnx  # noqa: F401
+
+    def snippet(self, filename: str) -> str:
+        return (
+            "import onnxruntime as ort  # pip install onnxruntime\n\n"
+            f'session = ort.InferenceSession("{filename}")\n'
+            "name = session.get_inputs()[0].name\n"
+            "logits = session.run(None, {name: inputs})[0]  # float32 numpy array, batch first\n"
+        )
+
+    def _load(self, path: Path, threads: int, device: str) -> Session:
+        return OnnxSession(path, threads, device)
+
+    def _export(self, work: Work, example: np.ndarray, calibration: np.ndarray, path: Path) -> None:
+        import onnx
+
+        with tempfile.TemporaryDirectory() as folder, _quiet():
+            plain, out = Path(folder, "plain.onnx"), Path(folder, "out.onnx")
+            _to_onnx(work, example, plain)
+            if work.quantization is None:
+                out = plain
+            else:
+                QUANTIZERS[work.quantization.mode](plain, out, work.quantization, calibration)
+            model = onnx.load(out)
+            _strip(model)
+            onnx.save(model, path)
+
+
+def _to_onnx(work: Work, example: np.ndarray, path: Path) -> None:
+    import torch
+
+    module = work.module.to("cpu").eval()
+    batch = torch.export.Dim("batch", min=1)
+    torch.onnx.export(
+        module,
+        (torch.from_numpy(example),),
+        path,
+        input_names=["input"],
+        output_names=["output"],
+        opset_version=OPSET,
+        dynamo=True,
+        dynamic_shapes=({0: batch},),
+        external_data=False,
+        verbose=False,
+    )
+
+
+def _static(source: Path, target: Path, knobs: Quantize, calibration: np.ndarray) -> None:
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.batches = iter(np.array_split(calibration, max(1, len(calibration) // 32)))
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            batch = next(self.batches, None)
+            return None if batch is None else {"input": batch}
+
+    methods = {
+        "minmax": CalibrationMethod.MinMax,
+        "percentile": CalibrationMethod.Percentile,
+        "entropy": CalibrationMethod.Entropy,
+    }
+    # Unsigned activations with signed weights are what the VNNI kernels take; both signed ran 2-3 times slower.
+    quantize_static(
+        _preprocessed(source),
+        target,
+        Reader(),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        calibrate_method=methods[knobs.observer],
+    )
+
+
+def _dynamic(source: Path, target: Path, knobs: Quantize, calibration: np.ndarray) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    # Linear layers only: dynamically quantized convolutions were measured at a third of float speed.
+    quantize_dynamic(
+        _preprocessed(source),
+        target,
+        op_types_to_quantize=["MatMul", "Gemm"],
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+    )
+
+
+def _weight_only(source: Path, target: Path, knobs: Quantize, calibration: np.ndarray) -> None:
+    import onnx
+    from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, MatMulNBitsQuantizer
+
+    model = onnx.load(_preprocessed(source))
+    _gemm_to_matmul(model)
+    config = DefaultWeightOnlyQuantConfig(block_size=BLOCK, is_symmetric=True, bits=knobs.weight_bits)
+    quantizer = MatMulNBitsQuantizer(model, algo_config=config)
+    quantizer.process()
+    onnx.save(quantizer.model.model, target)
+
+
+QUANTIZERS = {"static": _static, "dynamic": _dynamic, "weight-only": _weight_only}
+
+
+def _preprocessed(source: Path) -> Path:
+    """The same model, optimized and with batch-norm folded, which the quantizers want."""
+    import onnx
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    target = source.with_name("preprocessed.onnx")
+    quant_pre_process(source, target, skip_symbolic_shape=True)
+    model = onnx.load(target)
+    del model.graph.value_info[:]  # the quantizers transpose weights and then trip over their recorded shapes
+    onnx.save(model, target)
+    return target
+
+
+def _gemm_to_matmul(model: "onnx.ModelProto") -> None:
+    """Rewrite every `Gemm` with a constant weight as `MatMul` + `Add`, the form the weight-only quantizer knows."""
+    from onnx import helper, numpy_helper
+
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    nodes = []
+    for node in model.graph.node:
+        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        plain = attributes.get("alpha", 1.0) == 1.0 and attributes.get("beta", 1.0) == 1.0
+        if node.op_type != "Gemm" or node.input[1] not in constants or attributes.get("transA", 0) or not plain:
+            nodes.append(node)
+            continue
+        weight = constants[node.input[1]]
+        if attributes.get("transB", 0):
+            array = np.ascontiguousarray(numpy_helper.to_array(weight).T)
+            weight.CopyFrom(numpy_helper.from_array(array, weight.name))
+        product = f"{node.output[0]}_product" if len(node.input) > 2 else node.output[0]
+        nodes.append(helper.make_node("MatMul", node.input[:2], [product], name=f"{node.name}_matmul"))
+        if len(node.input) > 2:
+            nodes.append(helper.make_node("Add", [product, node.input[2]], node.output, name=f"{node.name}_bias"))
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _strip(model: "onnx.ModelProto") -> None:
+    """Remove what only describes: it carries this machine's paths and makes equal models differ in size."""
+    model.doc_string = ""
+    del model.metadata_props[:]
+    del model.graph.value_info[:]
+    for item in (model.graph, *model.graph.node, *model.graph.initializer, *model.graph.input, *model.graph.output):
+        item.doc_string = ""
+        del item.metadata_props[:]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporters' chatter off the user's screen."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logging.disable(level)

@@ -1,0 +1,93 @@
+"""Start the app (Voila) or JupyterLab on the notebooks that ship."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from importlib import util
+from pathlib import Path
+
+from workbench.errors import WorkbenchError
+from workbench.shipped import shipped
+
+IDLE_SECONDS = 3600  # a kernel that nobody uses for so long is ended; its study is on disk
+
+
+def serve_app(host: str, port: int, browser: bool, path: Path) -> int:
+    """Serve the page until it is stopped; returns the server's exit status.
+
+    Parameters
+    ----------
+    host, port : str, int
+    browser : bool
+        Whether to open the page.
+    path : pathlib.Path
+        Folder of the studies.
+    """
+    _need("voila")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WorkbenchError(f"The folder {path} can't be made: {error}.", "Choose another with --path.") from error
+    command = [
+        *(sys.executable, "-m", "voila", str(shipped("notebooks/app.ipynb"))),
+        *(f"--Voila.ip={host}", f"--port={port}", f"--show_tracebacks={False}", "--strip_sources=True"),
+        *("--preheat_kernel=True", "--pool_size=1"),
+        *(f"--MappingKernelManager.cull_idle_timeout={IDLE_SECONDS}", "--MappingKernelManager.cull_interval=60"),
+    ]
+    if not browser:
+        command.append("--no-browser")
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {
+            "WORKBENCH_STUDIES": str(path.resolve()),
+            "WORKBENCH_BOKEH": "served",
+            "JUPYTER_PATH": os.pathsep.join([_template(Path(folder)), os.environ.get("JUPYTER_PATH", "")]).strip(
+                os.pathsep
+            ),
+        }
+        return _run([*command, "--template=workbench"], environment)
+
+
+def serve_lab(port: int, browser: bool) -> int:
+    """Open copies of the notebooks in JupyterLab; returns its exit status."""
+    _need("jupyterlab")
+    folder = Path("notebooks")
+    folder.mkdir(exist_ok=True)
+    for notebook in shipped("notebooks").glob("*.ipynb"):
+        if not (folder / notebook.name).exists():
+            shutil.copyfile(notebook, folder / notebook.name)
+    command = [
+        *(sys.executable, "-m", "jupyterlab", f"--port={port}", f"--notebook-dir={folder.resolve()}"),
+        # nothing is asked of an outside host: no news, no look for updates, no catalogue of extensions
+        *("--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"),
+        "--LabApp.extension_manager=readonly",
+        *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),  # as in a container
+    ]
+    return _run([*command, *([] if browser else ["--no-browser"])], dict(os.environ))
+
+
+def _template(folder: Path) -> str:
+    """The page's template, with Bokeh's script beside it so that the browser can keep it."""
+    target = folder / "voila" / "templates" / "workbench"
+    shutil.copytree(shipped("notebooks/template"), target)
+    (target / "static").mkdir()
+    bokeh = Path(str(util.find_spec("bokeh").origin)).parent  # type: ignore[union-attr]
+    shutil.copyfile(bokeh / "server/static/js/bokeh.min.js", target / "static" / "bokeh.min.js")
+    return str(folder)
+
+
+def _run(command: list[str], environment: dict[str, str]) -> int:
+    process = subprocess.Popen(command, env=environment)
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())  # whoever ends this command ends the server too
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.terminate()
+        return process.wait()
+
+
+def _need(package: str) -> None:
+    if util.find_spec(package) is None:
+        raise WorkbenchError(f"{package} is not installed.", "Run `pip install 'compression-workbench[lab]'`.")

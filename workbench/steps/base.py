@@ -1,0 +1,124 @@
+"""What every step of a recipe is: a frozen declaration of knobs, and one `apply`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from workbench.errors import WorkbenchError, nearest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from workbench.data import Dataset
+    from workbench.steps.quantize import Quantize
+
+
+@dataclass
+class Work:
+    """The model on its way through a recipe.
+
+    Attributes
+    ----------
+    module : torch.nn.Module
+        The model as it is now.
+    sparse : set of str
+        Parameters (by name) whose zeros every later training keeps at zero.
+    plan : list
+        The structural edits so far, in torch-pruning's replayable form: (layer, is output channel, indices).
+    quantization : Quantize or None
+        What the runtime is to quantize when it exports.
+    notes : list of str
+        Sentences that the user should read about what was done, or could not be.
+    """
+
+    module: "nn.Module"
+    sparse: set[str] = field(default_factory=set)
+    plan: list[tuple[str, bool, list[int]]] = field(default_factory=list)
+    quantization: "Quantize | None" = None
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a step may use besides the model itself.
+
+    Attributes
+    ----------
+    dataset : Dataset
+    baseline : torch.nn.Module
+        The unchanged model, in evaluation mode: the default teacher.
+    seed : int
+    device : str
+        Where training runs: "cpu" or "cuda".
+    report : callable
+        Called with keyword facts (share in [0, 1], loss, accuracy, epoch, message); raises `Cancelled` when asked
+        to stop.
+    """
+
+    dataset: "Dataset"
+    baseline: "nn.Module"
+    seed: int = 0
+    device: str = "cpu"
+    report: Callable[..., None] = lambda **facts: None
+
+
+class Step(BaseModel):
+    """One declared operation with its knobs: immutable, comparable, serializable.
+
+    Raises
+    ------
+    WorkbenchError
+        On an unknown knob (with the nearest known one) or a value out of range.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=False)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise _refusal(type(self), error) from None
+
+    @classmethod
+    def key(cls) -> str:
+        """The step's name in a recipe file: ``prune`` for `Prune`."""
+        return cls.__name__.lower()
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first sentence of its documentation."""
+        return (cls.__doc__ or "").strip().split("\n")[0]
+
+    def apply(self, work: Work, context: Context) -> None:
+        """Carry the step out on `work`, in place."""
+        raise NotImplementedError  # abstract
+
+    def describe(self) -> str:
+        """The step in a few words: its first knob, and the others that differ from their defaults."""
+        fields = type(self).model_fields
+        told = [
+            f"{name}={value}"
+            for index, (name, value) in enumerate(self.model_dump().items())
+            if index == 0 or value != fields[name].default
+        ]
+        return f"{type(self).__name__}({', '.join(told)})"
+
+
+def _refusal(step: type[Step], error: ValidationError) -> WorkbenchError:
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    kind, bounds = first["type"], first.get("ctx", {})
+    if kind == "extra_forbidden":
+        return WorkbenchError(f"{step.__name__} has no knob '{name}'.", nearest(name, list(step.model_fields)))
+    if kind == "value_error":
+        return WorkbenchError(str(bounds.get("error", first["msg"])), "")
+    said = f"{step.__name__}'s {name} can't be {first['input']!r}."
+    if kind == "literal_error":
+        return WorkbenchError(said, f"Choose one of: {bounds['expected']}.")
+    if kind == "greater_than_equal":
+        return WorkbenchError(said, f"It must be at least {bounds['ge']:g}.")
+    if kind == "less_than_equal":
+        return WorkbenchError(said, f"It must be at most {bounds['le']:g}.")
+    return WorkbenchError(said, f"{first['msg']}.")

@@ -1,0 +1,206 @@
+"""The study's folder: a SQLite file for the facts, and a folder for each trial's files."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from workbench.errors import WorkbenchError
+from workbench.metrics import Metrics
+from workbench.recipe import Recipe
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS trials (number INTEGER PRIMARY KEY, state TEXT NOT NULL, record TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS openings (
+    id INTEGER PRIMARY KEY, trial INTEGER NOT NULL, metrics TEXT NOT NULL, at REAL NOT NULL
+);
+"""
+FINISHED = ("complete", "failed", "cancelled")
+
+
+class Record(BaseModel):
+    """What is stored of one trial."""
+
+    model_config = ConfigDict(ser_json_inf_nan="constants")
+
+    number: int
+    state: str = "waiting"
+    """waiting, running, complete, failed or cancelled."""
+    recipe: dict[str, Any]
+    recipe_hash: str
+    created: float
+    seconds: float | None = None
+    metrics: Metrics | None = None
+    notes: list[str] = []
+    reason: str = ""
+    """Why it failed, in a sentence or two."""
+    artifact: str | None = None
+    artifact_sha256: str | None = None
+    weight_hash: str | None = None
+    process: tuple[int, float] | None = None
+    """The process that carries it out: its number and the time it was created."""
+
+
+class Storage:
+    """Everything a study knows, on disk; each write is one transaction.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The study's folder, made if it isn't there.
+
+    Raises
+    ------
+    WorkbenchError
+        If the folder can't be written, or holds something else.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        try:
+            (path / "trials").mkdir(parents=True, exist_ok=True)
+            with self._connect() as database:
+                database.executescript(SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise WorkbenchError(
+                f"The study folder {path} can't be used: {error}.", "Choose a folder that you can write to."
+            ) from error
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        database = None
+        try:
+            database = sqlite3.connect(self.path / "study.db", timeout=30, isolation_level=None)
+            yield database
+        except sqlite3.Error as error:
+            raise WorkbenchError(
+                f"The study in {self.path} can't be read or written: {error}.",
+                "Free some disk space, check the permissions, or restore study.db if it is damaged.",
+            ) from error
+        finally:
+            if database is not None:
+                database.close()
+
+    def folder(self, number: int) -> Path:
+        """The folder of one trial's files."""
+        return self.path / "trials" / f"{number:04d}"
+
+    def settings(self) -> dict[str, Any]:
+        """What the study was made with, or {} for a new one."""
+        with self._connect() as database:
+            return {name: json.loads(value) for name, value in database.execute("SELECT name, value FROM settings")}
+
+    def save_settings(self, settings: dict[str, Any]) -> None:
+        with self._connect() as database:
+            database.execute("BEGIN")
+            database.executemany(
+                "INSERT OR REPLACE INTO settings VALUES (?, ?)", [(k, json.dumps(v)) for k, v in settings.items()]
+            )
+            database.execute("COMMIT")
+
+    def add(self, recipe: dict[str, Any], recipe_hash: str) -> Record:
+        """A new trial, waiting, with the next free number."""
+        with self._connect() as database:
+            database.execute("BEGIN IMMEDIATE")
+            number = database.execute("SELECT COALESCE(MAX(number), -1) + 1 FROM trials").fetchone()[0]
+            record = Record(
+                number=number,
+                recipe=recipe,
+                recipe_hash=recipe_hash,
+                created=time.time(),
+                process=this_process(),
+            )
+            database.execute("INSERT INTO trials VALUES (?, ?, ?)", (number, record.state, record.model_dump_json()))
+            database.execute("COMMIT")
+        self.folder(number).mkdir(parents=True, exist_ok=True)
+        return record
+
+    def save(self, record: Record) -> None:
+        """Store a trial as it is now."""
+        with self._connect() as database:
+            database.execute(
+                "UPDATE trials SET state = ?, record = ? WHERE number = ?",
+                (record.state, record.model_dump_json(), record.number),
+            )
+
+    def record(self, number: int) -> Record:
+        """One trial; raises `WorkbenchError` if there is no such number."""
+        with self._connect() as database:
+            row = database.execute("SELECT record FROM trials WHERE number = ?", (number,)).fetchone()
+        if row is None:
+            raise WorkbenchError(f"There is no trial {number} in {self.path}.", "`study.trials` lists them.")
+        return _read(row[0])
+
+    def records(self) -> list[Record]:
+        """All trials, by number."""
+        with self._connect() as database:
+            rows = database.execute("SELECT record FROM trials ORDER BY number").fetchall()
+        return [_read(row[0]) for row in rows]
+
+    def mark_lost(self) -> None:
+        """Fail the trials whose process is gone."""
+        with self._connect() as database:
+            rows = database.execute("SELECT record FROM trials WHERE state IN ('waiting', 'running')").fetchall()
+        for row in rows:
+            record = _read(row[0])
+            if record.process is not None and not alive(*record.process):
+                record.state = "failed"
+                record.reason = "The process that ran this trial was ended from outside. Run the recipe again."
+                self.save(record)
+
+    def open_test(self, number: int) -> int:
+        """Count one opening of the test split; returns its number."""
+        with self._connect() as database:
+            row = database.execute("INSERT INTO openings (trial, metrics, at) VALUES (?, '', ?)", (number, time.time()))
+            return int(row.lastrowid or 0)
+
+    def close_test(self, opening: int, metrics: Metrics) -> None:
+        """Store what an opening of the test split found."""
+        with self._connect() as database:
+            database.execute("UPDATE openings SET metrics = ? WHERE id = ?", (metrics.model_dump_json(), opening))
+
+    def openings(self) -> list[tuple[int, Metrics | None]]:
+        """Every opening of the test split: (trial, what was found, or None if it was broken off)."""
+        with self._connect() as database:
+            rows = database.execute("SELECT trial, metrics FROM openings ORDER BY id").fetchall()
+        return [(trial, Metrics.model_validate_json(metrics) if metrics else None) for trial, metrics in rows]
+
+
+def _read(text: str) -> Record:
+    """A stored trial; one that this version can't read is shown as failed, and the others go on."""
+    try:
+        record = Record.model_validate_json(text)
+        Recipe.from_dict(record.recipe)
+    except (ValidationError, WorkbenchError) as error:
+        raw = json.loads(text)
+        return Record(
+            number=raw["number"],
+            state="failed",
+            recipe={"steps": []},
+            recipe_hash=str(raw.get("recipe_hash", "")),
+            created=raw.get("created", 0.0),
+            reason=f"This version can't read the stored trial: {str(error).splitlines()[0]}",
+        )
+    return record
+
+
+def this_process() -> tuple[int, float]:
+    """This process's number and the time it was created, which together name it for ever."""
+    process = psutil.Process()
+    return process.pid, process.create_time()
+
+
+def alive(pid: int, created: float) -> bool:
+    """Whether the process of that number and time of creation still runs."""
+    try:
+        process = psutil.Process(pid)
+        return abs(process.create_time() - created) < 1 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False

@@ -1,0 +1,324 @@
+"""A study: one model, dataset, runtime and device, its baseline, and every trial ever run, in one folder."""
+
+import contextlib
+import copy
+import time
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.data import DATASETS, Dataset, load_dataset
+from workbench.errors import Cancelled, WorkbenchError, lookup
+from workbench.metrics import Metrics
+from workbench.models import MODELS, fitted, load_model
+from workbench.recipe import Recipe
+from workbench.runtimes import load_runtime
+from workbench.steps import Distill, Quantize
+from workbench.storage import Storage, this_process
+from workbench.trial import Trial
+
+if TYPE_CHECKING:
+    from torch import nn
+
+OnProgress = Callable[[dict[str, Any]], None]
+OBJECTIVES = {"accuracy": 1, "size_bytes": -1, "latency": -1, "speedup": 1, "macs": -1, "parameters": -1}
+
+
+class Study:
+    """One model under compression.
+
+    Parameters
+    ----------
+    model : str or torch.nn.Module
+        A zoo model (``lenet300``, ``lenet5``, ``resnet20``), or your own classifier: float32 (N, ...) to (N, classes).
+    dataset : str or Dataset
+        ``mnist``, ``fashion_mnist``, ``cifar10``, or your own.
+    runtime : str
+        ``onnxruntime`` or ``torch``: what executes the file that ships.
+    device : str
+        ``cpu`` or ``cuda``.
+    path : str or pathlib.Path, optional
+        The study's folder; an existing one goes on. ``runs/MODEL-DATASET-RUNTIME`` if left out.
+    example_input : array, optional
+        For an own model: one prepared input or batch, to check that the dataset fits.
+    threads, batch : int
+        How latency is measured: processor threads of the runtime, and inputs in one call.
+
+    Raises
+    ------
+    WorkbenchError
+        If a name is unknown, the parts don't fit, or the folder can't be used or holds another study.
+    """
+
+    def __init__(
+        self,
+        model: "str | nn.Module",
+        dataset: str | Dataset,
+        runtime: str = "onnxruntime",
+        device: str = "cpu",
+        path: str | Path | None = None,
+        example_input: Any = None,
+        threads: int = 1,
+        batch: int = 1,
+    ):
+        self._model, self._dataset = model, dataset
+        self.runtime = load_runtime(runtime)
+        self.runtime.check(device=device)
+        self.device, self.threads, self.batch = device, threads, batch
+        title = model if isinstance(model, str) else type(model).__name__.lower()
+        data = dataset if isinstance(dataset, str) else dataset.name
+        if isinstance(dataset, str):
+            lookup(DATASETS, dataset, "dataset")
+        if isinstance(model, str):
+            _check_zoo(model, data)
+        settings = {
+            "model": title,
+            "dataset": data,
+            "runtime": runtime,
+            "device": device,
+            "threads": threads,
+            "batch": batch,
+            "own": self._own_hashes(),
+        }
+        self.path = Path(path or Path("runs", study_folder(title, data, runtime, device))).resolve()
+        self.storage = Storage(self.path)
+        known = self.storage.settings()
+        differing = [key for key, value in settings.items() if known and known.get(key) != value]
+        if differing:
+            key = differing[0]
+            raise WorkbenchError(
+                f"{self.path} holds a study with another {'model or dataset' if key == 'own' else key}"
+                + ("." if key == "own" else f" ({known.get(key)}, not {settings[key]})."),
+                "Choose another path, or open that study as it is.",
+            )
+        self.settings = settings
+        if not known:
+            self.storage.save_settings(settings)
+        self.storage.mark_lost()
+        if example_input is not None:
+            self._check_example(example_input)
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Study":
+        """The study in a folder, where its model and dataset are known by name.
+
+        Raises
+        ------
+        WorkbenchError
+            If there is none, or it needs your own model or dataset: then pass them to `Study` with this path.
+        """
+        if not (Path(path) / "study.db").exists():
+            raise WorkbenchError(f"There is no study in {path}.", "Make one with wb.Study(..., path=...).")
+        known = Storage(Path(path)).settings()
+        own = known.pop("own", None)
+        if own or not known:
+            raise WorkbenchError(
+                f"The study in {path} has its own model or dataset.", "Open it with wb.Study(model, dataset, path=...)."
+            )
+        return cls(path=path, **known)
+
+    def __repr__(self) -> str:
+        s = self.settings
+        what = f"{s['model']!r}, {s['dataset']!r}, runtime={s['runtime']!r}"
+        return f"Study({what}, {len(self.trials)} trials in {self.path})"
+
+    def __reduce__(self) -> tuple:
+        s = self.settings
+        return _reopen, (self._model, self._dataset, s["runtime"], self.device, self.path, self.threads, self.batch)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The dataset, as the model takes it."""
+        dataset = load_dataset(self._dataset) if isinstance(self._dataset, str) else self._dataset
+        return fitted(self._model, dataset) if isinstance(self._model, str) else dataset
+
+    @cached_property
+    def module(self) -> "nn.Module":
+        """The baseline module, in evaluation mode; change a copy, never this."""
+        if isinstance(self._model, str):
+            return load_model(self._model, self.dataset)
+        return copy.deepcopy(self._model).to("cpu").eval()
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Every trial, by number; the baseline is number 0."""
+        return [Trial(self, record) for record in self.storage.records()]
+
+    @property
+    def baseline(self) -> Trial:
+        """The unchanged model as a trial, measured now if it never was."""
+        return self.measured_baseline()
+
+    def measured_baseline(self, on_progress: OnProgress | None = None) -> Trial:
+        """As `baseline`, with progress; raises `Cancelled` if `on_progress` does."""
+        done = (r for r in self.storage.records() if r.state == "complete" and not r.recipe["steps"])
+        if record := next(done, None):
+            return Trial(self, record)
+        trial = self.run(Recipe(), on_progress)
+        if trial.state == "cancelled":
+            raise Cancelled
+        if trial.metrics is None:
+            raise WorkbenchError("The baseline could not be measured.", trial.reason)
+        return trial
+
+    def trial(self, number: int) -> Trial:
+        """One trial by its number; raises `WorkbenchError` if there is none."""
+        return Trial(self, self.storage.record(number))
+
+    def check(self, recipe: Recipe) -> None:
+        """Refuse a recipe that this study's runtime can't run, before any work."""
+        for step in recipe:
+            if isinstance(step, Quantize):
+                self.runtime.check(step, self.device)
+            if isinstance(step, Distill) and step.teacher != "baseline":
+                lookup(MODELS, step.teacher, "model to teach")
+
+    def run(self, recipe: Recipe, on_progress: OnProgress | None = None) -> Trial:
+        """Carry out a recipe in this process, measure the artifact, and store it all.
+
+        Parameters
+        ----------
+        recipe : Recipe
+        on_progress : callable, optional
+            Called with a dict of facts: step, steps, name, share in [0, 1], and loss, accuracy, epoch or message.
+            Raise `Cancelled` in it to stop.
+
+        Returns
+        -------
+        Trial
+            Also when it failed or was cancelled: then with its reason, and without metrics.
+
+        Raises
+        ------
+        WorkbenchError
+            If the runtime has no kernels for the recipe, or the study can't be written.
+        """
+        self.check(recipe)
+        if len(recipe):
+            self.measured_baseline(on_progress)
+        record = self.storage.add(recipe.to_dict(), recipe.hash)
+        return self.execute(record.number, on_progress)
+
+    def execute(self, number: int, on_progress: OnProgress | None = None) -> Trial:
+        """Carry out a stored trial: what `run` and the workers have in common."""
+        from workbench.carry_out import carry_out
+
+        record = self.storage.record(number)
+        record.state, record.process = "running", this_process()
+        self.storage.save(record)
+        started = time.time()
+        try:
+            carry_out(self, record, on_progress or (lambda facts: None))
+            record.state = "complete"
+        except Cancelled:
+            record.state, record.reason = "cancelled", "Cancelled by the user."
+        except KeyboardInterrupt:
+            record.state, record.reason = "cancelled", "Interrupted from the keyboard."
+        except WorkbenchError as error:
+            record.state, record.reason = "failed", str(error)
+        except MemoryError:
+            record.state, record.reason = "failed", "The machine ran out of memory. Use a smaller batch size or model."
+        except Exception as error:  # a failed trial is a result: nothing kills a study
+            record.state = "failed"
+            record.reason = f"Something unexpected went wrong: {type(error).__name__}: {str(error)[:300]}"
+            self._keep_traceback(number)
+        if record.state != "complete":
+            record.metrics = None
+        record.seconds = time.time() - started
+        self.storage.save(record)
+        return Trial(self, record)
+
+    def pareto(self, objectives: Sequence[str] = ("accuracy", "size_bytes", "latency")) -> list[Trial]:
+        """The complete trials that no other beats on every objective at once.
+
+        Latency is compared by the speed-up against the baseline, as only paired figures are comparable.
+        """
+        for name in objectives:
+            if name not in OBJECTIVES:
+                raise WorkbenchError(f"There is no objective '{name}'.", f"Choose from: {', '.join(OBJECTIVES)}.")
+        done = [trial for trial in self.trials if trial.metrics]
+        if not done:
+            return []
+        table = np.array([[_objective(trial.metrics, name) for name in objectives] for trial in done if trial.metrics])
+        front = []
+        for index, row in enumerate(table):
+            others = np.delete(table, index, axis=0)
+            beaten = ((others >= row).all(axis=1) & (others > row).any(axis=1)).any()
+            if not beaten:
+                front.append(done[index])
+        return front
+
+    def test(self, trial: Trial) -> Metrics:
+        """Open the test split for one trial: counted, as tuning on it would spoil it.
+
+        Returns
+        -------
+        Metrics
+            As the trial's own, with accuracy on the test split.
+        """
+        from workbench.carry_out import open_test
+
+        opening = self.storage.open_test(trial.number)  # counted before the look, whatever comes of it
+        metrics = open_test(self, trial)
+        self.storage.close_test(opening, metrics)
+        return metrics
+
+    @property
+    def test_openings(self) -> int:
+        """How often the test split was opened in this study."""
+        return len(self.storage.openings())
+
+    def _own_hashes(self) -> dict[str, str]:
+        own = {}
+        if not isinstance(self._model, str):
+            from workbench.weights import weight_hash
+
+            own["model"] = weight_hash(self._model)
+        if not isinstance(self._dataset, str):
+            own["dataset"] = self._dataset.hash
+        return own
+
+    def _check_example(self, example: Any) -> None:
+        shape = tuple(np.shape(example))
+        wanted = self.dataset.sample_shape
+        if shape not in (wanted, shape[:1] + wanted):
+            raise WorkbenchError(
+                f"The example input has shape {shape}, the dataset's inputs have {wanted}.", "Make them the same."
+            )
+
+    def _keep_traceback(self, number: int) -> None:
+        import traceback
+
+        with contextlib.suppress(OSError):
+            (self.storage.folder(number) / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+
+
+def study_folder(model: str, dataset: str, runtime: str, device: str = "cpu") -> str:
+    """The usual name of a study's folder: ``lenet5-mnist-onnxruntime``."""
+    return "-".join([model, dataset, runtime, *([device] if device != "cpu" else [])]).replace(" ", "-")
+
+
+def _reopen(
+    model: "str | nn.Module", dataset: str | Dataset, runtime: str, device: str, path: Path, threads: int, batch: int
+) -> Study:
+    return Study(model, dataset, runtime, device, path, threads=threads, batch=batch)
+
+
+def _check_zoo(model: str, dataset: str) -> None:
+    zoo = lookup(MODELS, model, "model")
+    lookup(DATASETS, dataset, "dataset")
+    if not zoo.weights(dataset).exists():
+        raise WorkbenchError(
+            f"{zoo.title} has no weights for '{dataset}'.",
+            f"It has some for: {', '.join(d for d in zoo.training if zoo.weights(d).exists())}.",
+        )
+
+
+def _objective(metrics: Metrics, name: str) -> float:
+    if name == "latency" or name == "speedup":
+        return metrics.speedup.value if metrics.speedup else 1.0
+    value = getattr(metrics, name)
+    return OBJECTIVES[name] * float(value)

@@ -1,0 +1,147 @@
+"""A trial: one recipe carried out and measured, or failed with its reason."""
+
+import contextlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.errors import WorkbenchError
+from workbench.metrics import Metrics
+from workbench.recipe import Recipe
+from workbench.storage import FINISHED, Record
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from workbench.runtimes import Session
+    from workbench.study import Study
+TAIL = 4096  # bytes, longer than any line of progress
+
+
+class Trial:
+    """What is known of one trial; read from the study's folder, so it is the same in every process.
+
+    Attributes
+    ----------
+    study : Study
+    number : int
+        0 is the baseline.
+    state : str
+        waiting, running, complete, failed or cancelled.
+    recipe : Recipe
+    metrics : Metrics or None
+    reason : str
+        Why it failed or was cancelled.
+    notes : list of str
+        What the user should know of how it went.
+    weight_hash : str or None
+    """
+
+    def __init__(self, study: "Study", record: Record):
+        self.study, self._record = study, record
+        self.number, self.state, self.reason = record.number, record.state, record.reason
+        self.metrics: Metrics | None = record.metrics
+        self.notes, self.weight_hash, self.seconds = record.notes, record.weight_hash, record.seconds
+        self.recipe = Recipe.from_dict(record.recipe)
+
+    def __repr__(self) -> str:
+        if self.metrics is None:
+            reason = f": {self.reason}" if self.reason else ""
+            return f"Trial({self.number}, {self.state}, {self.recipe.describe()}{reason})"
+        m = self.metrics
+        speed = f", {m.speedup.value:.2f}x" if m.speedup else ""
+        return f"Trial({self.number}, {self.recipe.describe()}: {m.accuracy.value:.2%}, {m.size_bytes:,} bytes{speed})"
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is complete, failed or cancelled."""
+        return self.state in FINISHED
+
+    @property
+    def artifact(self) -> Path | None:
+        """The file that ships, or None if there is none."""
+        return self.study.storage.folder(self.number) / self._record.artifact if self._record.artifact else None
+
+    @property
+    def progress(self) -> list[dict[str, Any]]:
+        """Every progress fact oldest first: time, stage, stages, name, share, loss, accuracy, epoch, message."""
+        path = self.study.storage.folder(self.number) / "progress.jsonl"
+        if not path.exists():
+            return []
+        return _facts(path.read_bytes())
+
+    @property
+    def last_progress(self) -> dict[str, Any] | None:
+        """The newest progress fact, or None; cheap however long the trial has run."""
+        path = self.study.storage.folder(self.number) / "progress.jsonl"
+        try:
+            with path.open("rb") as file:
+                file.seek(max(0, path.stat().st_size - TAIL))
+                facts = _facts(file.read())
+        except OSError:
+            return None
+        return facts[-1] if facts else None
+
+    def answers(self) -> np.ndarray:
+        """The artifact's top class for every validation sample, shape (N,), int64."""
+        try:
+            return np.load(self.study.storage.folder(self.number) / "answers.npy", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise WorkbenchError(f"The answers of trial {self.number} are missing.", "Run its recipe again.") from error
+
+    def sentences(self) -> list[str]:
+        """What was measured, against the baseline, in plain sentences; then the notes."""
+        if self.metrics is None:
+            return [self.reason or f"This trial is {self.state}."]
+        if not len(self.recipe):
+            accuracy, samples = self.metrics.accuracy, self.metrics.samples
+            return [
+                "This is the baseline: every trial is measured against it.",
+                f"Accuracy {accuracy.value:.2%} [{accuracy.low:.2%}, {accuracy.high:.2%}] "
+                f"on {samples:,} validation samples.",
+            ]
+        return [*self.metrics.sentences(self.study.baseline.metrics or self.metrics), *self.notes]
+
+    def module(self) -> "nn.Module":
+        """The compressed module (floats; the artifact holds its quantized form), in evaluation mode."""
+        from workbench.carry_out import rebuild
+
+        return rebuild(self).module
+
+    def load(self, threads: int | None = None) -> "Session":
+        """The artifact, loaded in the study's runtime: a callable on prepared numpy batches."""
+        if self.artifact is None:
+            raise WorkbenchError(f"Trial {self.number} has no artifact: it {self.state}.", "Choose a complete trial.")
+        return self.study.runtime.load(self.artifact, threads or self.study.threads, self.study.device)
+
+    def snippet(self) -> str:
+        """Python code that runs the artifact without this project, from raw inputs on."""
+        dataset = self.study.dataset
+        shape = ", ".join(map(str, dataset.sample_shape))
+        lines = [
+            "import numpy as np",
+            "",
+            f"inputs = np.zeros((1, {shape}), np.float32)  # your raw inputs, batch first",
+        ]
+        if dataset.train.inputs.dtype == np.uint8:
+            lines.append("inputs /= 255  # pixels to [0, 1]")
+        if dataset.mean and dataset.std:
+            mean, std = (f"np.float32({list(v)})[:, None, None]" for v in (dataset.mean, dataset.std))
+            lines.append(f"inputs = (inputs - {mean}) / {std}")
+        return "\n".join(lines) + "\n\n" + self.study.runtime.snippet(self.download_name())
+
+    def download_name(self) -> str:
+        """A name for the artifact outside the study, such as ``lenet5-mnist-3.onnx``."""
+        s = self.study.settings
+        return f"{s['model']}-{s['dataset']}-{self.number}{self.study.runtime.suffix}"
+
+
+def _facts(lines: bytes) -> list[dict[str, Any]]:
+    """The facts in whole lines; what is cut, or still being written, is passed over."""
+    facts = []
+    for line in lines.split(b"\n")[:-1]:
+        with contextlib.suppress(ValueError):
+            facts.append(json.loads(line))
+    return facts

@@ -1,0 +1,217 @@
+"""Where trials run: a local worker process, so that the caller stays responsive and a crash costs one trial."""
+
+import contextlib
+import getpass
+import multiprocessing
+import tempfile
+import threading
+import time
+from concurrent.futures import CancelledError, Future
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import cloudpickle  # carries an own module, defined in a notebook, into the worker
+from filelock import FileLock  # between processes, and released by the system when one dies
+from pebble import CONSTS, ProcessExpired, ProcessFuture, ProcessPool  # a pool whose running task can be stopped
+
+from workbench.errors import Cancelled, WorkbenchError
+from workbench.recipe import Recipe
+from workbench.runtimes import RUNTIMES
+from workbench.storage import FINISHED, alive, this_process
+from workbench.study import Study
+from workbench.trial import Trial
+
+CONSTS.term_timeout = 0.3  # seconds between asking a process to end and ending it
+GRACE = 1.2  # seconds that a trial has to stop by itself before its process is ended
+BY_USER = "Cancelled by the user."
+
+
+class Job:
+    """A trial that waits or runs elsewhere.
+
+    Attributes
+    ----------
+    study : Study
+    number : int
+        The trial's number.
+    """
+
+    def __init__(self, study: Study, number: int, pickled: bytes):
+        self.study, self.number = study, number
+        self._pickled = pickled
+        self._future: ProcessFuture | None = None
+        self._asked_to_stop = False
+        self._settled = threading.Event()
+
+    def trial(self) -> Trial:
+        """The trial as it is now: its state, progress, metrics or reason."""
+        return self.study.trial(self.number)
+
+    def done(self) -> bool:
+        """Whether the trial is complete, failed or cancelled."""
+        return self._settled.is_set()
+
+    def result(self, timeout: float | None = None) -> Trial:
+        """Wait for the trial; raises `TimeoutError` after so many seconds."""
+        if not self._settled.wait(timeout):
+            raise TimeoutError(f"Trial {self.number} is still {self.trial().state}.")
+        return self.trial()
+
+    def cancel(self) -> None:
+        """Stop the trial: at its next batch, or by ending its process after about a second. Returns at once."""
+        if self.done() or self._asked_to_stop:
+            return
+        self._asked_to_stop = True
+        with contextlib.suppress(OSError):  # on a full disk its process is ended instead
+            (self.study.storage.folder(self.number) / "cancel").touch()
+        record = self.study.storage.record(self.number)
+        if record.state == "waiting":  # the worker skips it; to withdraw it would cost the worker its life
+            record.state, record.reason = "cancelled", BY_USER
+            self.study.storage.save(record)
+            self._settled.set()
+        elif self._future is not None:
+            timer = threading.Timer(GRACE, self._future.cancel)
+            timer.daemon = True
+            timer.start()
+
+
+class LocalWorkers:
+    """A pool of processes on this machine.
+
+    Parameters
+    ----------
+    count : int
+        How many trials run at once; timing wants one.
+    """
+
+    def __init__(self, count: int = 1):
+        self._count = count
+        self._pool: ProcessPool | None = None
+        self._replacing = threading.Lock()
+        self._ready()
+
+    def submit(self, study: Study, recipe: Recipe) -> Job:
+        """Queue a recipe; the baseline goes first where it was never measured.
+
+        Raises
+        ------
+        WorkbenchError
+            If the study's runtime can't run the recipe, the study can't be written, or its model can't travel.
+        """
+        study.check(recipe)
+        pickled = _pickled(study)
+        known = [r for r in study.storage.records() if not r.recipe["steps"] and r.state not in ("failed", "cancelled")]
+        if len(recipe) and not known:
+            self._enqueue(study, Recipe(), pickled)
+        return self._enqueue(study, recipe, pickled)
+
+    def close(self) -> None:
+        """End the processes; trials that still run are marked as cancelled."""
+        if self._pool is not None:
+            self._pool.stop()
+            self._pool.join()
+
+    def _enqueue(self, study: Study, recipe: Recipe, pickled: bytes) -> Job:
+        record = study.storage.add(recipe.to_dict(), recipe.hash)
+        job = Job(study, record.number, pickled)
+        self._schedule(job, retry=True)
+        return job
+
+    def _schedule(self, job: Job, retry: bool) -> None:
+        job._future = self._ready().schedule(_execute, args=[job._pickled, job.number])
+        job._future.add_done_callback(lambda future: _settle(self, job, future, retry))
+
+    def _ready(self) -> ProcessPool:
+        with self._replacing:
+            if self._pool is None or not self._pool.active:  # a pool whose idle worker was killed is broken for good
+                context: Any = multiprocessing.get_context("spawn")
+                self._pool = ProcessPool(self._count, initializer=_warm_up, context=context)
+                self._pool.schedule(_nothing)  # starts the process
+            return self._pool
+
+
+def _settle(workers: LocalWorkers, job: Job, future: Future, retry: bool) -> None:
+    """Store how a trial ended where its own process no longer could; whoever waits for it is told in any case."""
+    again = False
+    try:
+        again = _store_end(workers, job, future, retry)
+    finally:
+        if not again:
+            job._settled.set()
+
+
+def _store_end(workers: LocalWorkers, job: Job, future: Future, retry: bool) -> bool:
+    """Whether the trial was queued once more."""
+    try:
+        error = future.exception()
+    except CancelledError as cancelled:
+        error = cancelled
+    record = job.study.storage.record(job.number)
+    started = record.process is not None and record.state == "running"
+    deadline = time.monotonic() + 2
+    while started and error is not None and alive(*record.process) and time.monotonic() < deadline:  # type: ignore[misc]
+        time.sleep(0.02)
+    record = job.study.storage.record(job.number)
+    died = isinstance(error, (ProcessExpired, BrokenProcessPool))
+    if record.state not in FINISHED:
+        if isinstance(error, CancelledError) or job._asked_to_stop:
+            record.state, record.reason = "cancelled", BY_USER
+        elif died and retry:
+            record.state, record.process = "waiting", this_process()
+            job.study.storage.save(record)
+            workers._schedule(job, retry=False)
+            return True
+        elif died:
+            record.state = "failed"
+            record.reason = (
+                f"The worker process died twice ({error}). It may have run out of memory: "
+                "try a smaller batch size, or a smaller model."
+            )
+        else:
+            record.state = "failed"
+            record.reason = (
+                f"The worker process could not load the study: {type(error).__name__}: {error}. "
+                "Define your model in the notebook, or in a module on PYTHONPATH."
+            )
+        job.study.storage.save(record)
+    return False
+
+
+def _pickled(study: Study) -> bytes:
+    try:
+        return cloudpickle.dumps(study)
+    except Exception as error:  # what an own model holds may raise anything
+        raise WorkbenchError(
+            f"The model or the dataset can't be sent to a worker process: {type(error).__name__}: {error}.",
+            "Keep locks, files and connections out of them, or use `study.run`.",
+        ) from error
+
+
+def _execute(pickled: bytes, number: int) -> None:
+    study: Study = cloudpickle.loads(pickled)
+    # One trial at a time on a machine, whichever page asked for it: what trains must not disturb what is timed.
+    with FileLock(Path(tempfile.gettempdir()) / f"compression-workbench-{getpass.getuser()}.lock"):
+        if study.storage.record(number).state not in FINISHED:
+            study.execute(number, on_progress=_stop_if_alone)
+
+
+def _stop_if_alone(facts: dict[str, Any]) -> None:
+    """Nobody waits for a worker whose page is gone: it must not keep the machine busy."""
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        raise Cancelled
+
+
+def _nothing() -> None:
+    pass
+
+
+def _warm_up() -> None:
+    """Import what is slow to import before the first trial asks for it."""
+    import workbench.carry_out
+    import workbench.pruning  # noqa: F401
+
+    for runtime in RUNTIMES.values():
+        if runtime.version():
+            runtime.warm_up()
