@@ -1,6 +1,8 @@
 """What the tests share: real digits, the zoo's real weights, and a study that really ran."""
 
 import copy
+import os
+import tempfile
 
 import pytest
 import torch
@@ -12,6 +14,8 @@ from workbench.data import load_dataset
 from workbench.models import load_model
 from workbench.steps.base import Context
 
+# Processes that test side by side do not wait for each other's trials.
+os.environ.setdefault("WORKBENCH_LOCKS", tempfile.mkdtemp())
 # Timings say nothing on a busy machine; a failing example is printed so that anyone can run it again.
 settings.register_profile("busy", deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 settings.load_profile("busy")

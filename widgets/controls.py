@@ -12,7 +12,7 @@ WIDE = w.Layout(width="auto", min_width="0")
 STYLE = {"description_width": "112px"}
 
 
-def control(knob: Knob) -> w.ValueWidget:
+def control(knob: Knob) -> w.Widget:
     """The control that suits a knob: slider, list, switch or field, with its label, unit, range and help."""
     label = f"{knob.label} ({knob.unit})" if knob.unit else knob.label
     common = {"description": knob.label, "tooltip": f"{label}: {knob.help}", "layout": WIDE, "style": STYLE}
@@ -21,6 +21,8 @@ def control(knob: Knob) -> w.ValueWidget:
         return w.Dropdown(options=options, value=knob.default, **common)
     if knob.kind == "switch":
         return w.Checkbox(value=knob.default, indent=False, **common)
+    if knob.kind == "layers":
+        return LayersField(**common)
     if knob.kind == "text":
         return w.Text(value=str(knob.default), continuous_update=False, **common)
     if knob.log:
@@ -53,6 +55,36 @@ class _LogSlider(w.SelectionSlider):
         if value not in self.figures:
             self.figures = sorted([*self.figures, value])
             self.options = _named(self.figures)
+
+
+class LayersField(w.VBox):
+    """A figure for each layer that is named: ``conv1=0.3, fc1=0.9``."""
+
+    def __init__(self, description: str, tooltip: str, **common: Any):
+        self.description = description
+        self.field = w.Text(description=description, tooltip=tooltip, placeholder="conv1=0.3, fc1=0.9", **common)
+        super().__init__([self.field], tooltip=tooltip)
+
+    @property
+    def value(self) -> dict[str, float]:
+        """The table; raises `WorkbenchError` on a text that is none."""
+        table = {}
+        for entry in filter(None, (part.strip() for part in self.field.value.split(","))):
+            name, _, figure = (part.strip() for part in entry.partition("="))
+            try:
+                table[name] = float(figure)
+            except ValueError:
+                name = ""
+            if not name:
+                raise WorkbenchError(
+                    f"{self.description}: '{entry}' names no layer and figure.",
+                    "Write layer=figure, such as conv1=0.3.",
+                )
+        return table
+
+    @value.setter
+    def value(self, table: dict[str, float]) -> None:
+        self.field.value = ", ".join(f"{name}={figure:g}" for name, figure in table.items())
 
 
 def _named(figures: list[float]) -> list[tuple[str, float]]:

@@ -1,5 +1,6 @@
 """The trade-off plots: accuracy against file size, and against latency."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -165,7 +166,10 @@ def _row(trial: Trial, baseline: Trial) -> dict[str, Any]:
         "size_text": bytes_text(m.size_bytes),
         "accuracy_text": f"{m.accuracy.value:.2%} [{m.accuracy.low:.2%}, {m.accuracy.high:.2%}]",
     }
-    if m.speedup is None:
+    if m.simulated:
+        text = "latency not claimed: simulated"
+        out |= dict.fromkeys(("latency", "latency_low", "latency_high"), math.nan)
+    elif m.speedup is None:
         latency = b.latency
         text = f"latency {latency.value:.3g} ms"
         out |= {"latency": latency.value, "latency_low": latency.low, "latency_high": latency.high}

@@ -40,13 +40,15 @@ def carry_out(study: "Study", record: Record, on_progress: Callable[[dict[str, A
     for index, step in enumerate(recipe):
         torch.manual_seed(recipe.seed)
         report = progress.stage(index, type(step).__name__)
-        context = Context(study.dataset, study.module, recipe.seed, study.device, report)
+        context = Context(
+            study.dataset, study.module, recipe.seed, study.device, report, study.runtime, study.threads, study.batch
+        )
         report(share=0.0)
         step.apply(work, context)
         work.module.to("cpu")
     record.notes, record.weight_hash = work.notes, weight_hash(work.module)
     recipe.save(folder / "recipe.yaml")
-    (folder / PLAN).write_text(json.dumps({"edits": work.plan, "sparse": sorted(work.sparse)}), encoding="utf-8")
+    (folder / PLAN).write_text(json.dumps({"edits": work.plan, "simulated": work.simulated}), encoding="utf-8")
     save_weights(work.module, folder / WEIGHTS)
 
     report = progress.stage(len(recipe), "Export")
@@ -103,7 +105,7 @@ def rebuild(trial: "Trial") -> Work:
     replay(module, torch.from_numpy(study.dataset.prepare(study.dataset.calibration.inputs[:2])), saved["edits"])
     load_weights(module, folder / WEIGHTS)
     quantization = next((step for step in trial.recipe if step.key() == "quantize"), None)
-    return Work(module.eval(), sparse=set(saved["sparse"]), quantization=quantization)  # type: ignore[arg-type]
+    return Work(module.eval(), quantization=quantization, simulated=saved["simulated"])  # type: ignore[arg-type]
 
 
 def open_test(study: "Study", trial: "Trial") -> Metrics:

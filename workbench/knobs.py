@@ -16,8 +16,8 @@ class Knob:
     ----------
     name, label, help, unit : str
         The field's name, its name on screen, one sentence of help, and the unit of its figure ("" where it has none).
-    kind : {"share", "number", "integer", "choice", "switch", "text"}
-        A share is a number shown as per cent.
+    kind : {"share", "number", "integer", "choice", "switch", "text", "layers"}
+        A share is a number shown as per cent; layers is a table from names of layers to figures.
     default : Any
     low, high, step : float or None
         Bounds (inclusive) and step, for figures.
@@ -57,7 +57,10 @@ def knob(
     choices: Sequence = (),
     advanced: bool = False,
 ) -> Any:
-    """Declare a knob of a step (a pydantic field that also carries what a control needs)."""
+    """Declare a knob of a step (a pydantic field that also carries what a control needs).
+
+    A table by layer is a ``dict[str, Annotated[float, Field(ge=..., le=...)]]``; its bounds are those of its figures.
+    """
     extra: dict[str, Any] = {"label": label, "unit": unit, "step": step, "log": log, "share": share}
     extra |= {"advanced": advanced, "choices": list(choices)}
     return Field(default, ge=ge, le=le, description=help, json_schema_extra=extra)
@@ -70,7 +73,10 @@ def knobs(step: type[BaseModel]) -> list[Knob]:
 
 def _knob(name: str, field: FieldInfo) -> Knob:
     extra: dict[str, Any] = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-    bounds = {type(m).__name__: m for m in field.metadata}
+    metadata = field.metadata
+    if get_origin(field.annotation) is dict:  # the bounds of a table are those of its figures
+        metadata = [m for info in get_args(get_args(field.annotation)[1])[1:] for m in info.metadata]
+    bounds = {type(m).__name__: m for m in metadata}
     choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else tuple(extra["choices"])
     return Knob(
         name=name,
@@ -97,4 +103,4 @@ def _kind(annotation: Any, choices: tuple, share: bool) -> str:
         return "integer"
     if annotation is float:
         return "share" if share else "number"
-    return "text"
+    return "layers" if get_origin(annotation) is dict else "text"

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from workbench.data import Dataset
 from workbench.errors import WorkbenchError
 from workbench.estimates import share_of
-from workbench.latency import paired
+from workbench.latency import Paired, paired
 from workbench.metrics import Conditions, Metrics, Parity
 from workbench.runtimes import Runtime, Session
 from workbench.steps.base import Work
@@ -109,7 +109,8 @@ def measure(
 
     inputs = dataset.prepare(_cycled(dataset.validation.inputs, setting.batch))
     reference = setting.runtime.load(baseline, setting.threads, setting.device) if baseline else session
-    timing = paired(lambda: reference(inputs), lambda: session(inputs), report=report)
+    # What no kernel computes with says nothing about speed.
+    timing = None if work.simulated else paired(lambda: reference(inputs), lambda: session(inputs), report=report)
 
     parameters = sum(p.numel() for p in work.module.parameters())
     metrics = Metrics(
@@ -121,26 +122,31 @@ def measure(
         accuracy_p=float(stats.binomtest(fixed, fixed + broken).pvalue) if fixed + broken else 1.0,
         size_bytes=artifact.stat().st_size,
         theoretical_bytes=theoretical_bytes(work),
-        latency=timing.second,
-        baseline_latency=timing.first if baseline else None,
-        speedup=timing.speedup if baseline else None,
-        cpu_speedup=timing.cpu_speedup if baseline else None,
-        conditions=Conditions(
-            runtime=setting.runtime.name,
-            version=setting.runtime.version() or "",
-            device=setting.device,
-            processor=processor(),
-            threads=setting.threads,
-            batch=setting.batch,
-            blocks=timing.blocks,
-            noise=timing.noise,
-        ),
+        latency=timing.second if timing else None,
+        baseline_latency=timing.first if timing and baseline else None,
+        speedup=timing.speedup if timing and baseline else None,
+        cpu_speedup=timing.cpu_speedup if timing and baseline else None,
+        conditions=_conditions(setting, timing) if timing else None,
         macs=count_macs(work.module, dataset.prepare(dataset.validation.inputs[:1])),
         parameters=parameters,
         nonzero_parameters=sum(int(p.count_nonzero()) for p in work.module.parameters()),
         parity=parity(session, work.module, dataset),
+        simulated=work.simulated,
     )
     return metrics, predicted
+
+
+def _conditions(setting: Setting, timing: Paired) -> Conditions:
+    return Conditions(
+        runtime=setting.runtime.name,
+        version=setting.runtime.version() or "",
+        device=setting.device,
+        processor=processor(),
+        threads=setting.threads,
+        batch=setting.batch,
+        blocks=timing.blocks,
+        noise=timing.noise,
+    )
 
 
 def parity(session: Session, module: nn.Module, dataset: Dataset) -> Parity:

@@ -62,10 +62,13 @@ class Metrics(BaseModel):
     nonzero_parameters: int
     parity: Parity
     simulated: list[str] = []
+    """What no kernel computes with, and why: one sentence for each."""
 
     @property
     def verdict(self) -> str:
-        """``faster``, ``slower`` or ``no measurable change``."""
+        """``faster``, ``slower`` or ``no measurable change``; ``simulated`` where no kernel computes with it."""
+        if self.simulated:
+            return "simulated"
         if self.speedup is None:
             return "not measured"
         if self.speedup.low > 1:
@@ -102,6 +105,7 @@ class Metrics(BaseModel):
                     f"The machine was noisy while this was timed; in processor time it is {c.value:.2f}x "
                     f"[{c.low:.2f}x to {c.high:.2f}x]."
                 )
+        said += [f"Simulated: {why} Its speed is not claimed." for why in self.simulated]
         same = self.parity
         alike = "answers as the model it was made from" + (" (quantized)" if same.same_answers < 1 else "")
         said.append(f"The file {alike} on {same.same_answers:.1%} of {same.samples} samples.")

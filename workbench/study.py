@@ -319,6 +319,7 @@ def _check_zoo(model: str, dataset: str) -> None:
 
 def _objective(metrics: Metrics, name: str) -> float:
     if name == "latency" or name == "speedup":
-        return metrics.speedup.value if metrics.speedup else 1.0
+        unclaimed = -np.inf if metrics.simulated else 1.0
+        return metrics.speedup.value if metrics.speedup else unclaimed
     value = getattr(metrics, name)
     return OBJECTIVES[name] * float(value)

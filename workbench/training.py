@@ -3,8 +3,8 @@
 import copy
 import logging
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,15 @@ from ignite.engine import Engine, Events  # the loop and its events
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from workbench.constraints import Constraint
 from workbench.data import Dataset, Split
 from workbench.errors import WorkbenchError
 from workbench.steps.base import Context
 from workbench.steps.finetune import Training
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # (inputs, logits, labels) -> scalar
+Penalty = Callable[[nn.Module], Tensor]
+AfterUpdate = Callable[[int, int], None]
 MARGIN = 4  # pixels by which "shift" moves an image at most
 
 
@@ -29,8 +32,10 @@ def train(
     settings: Training,
     *,
     context: Context,
-    sparse: set[str] | None = None,
+    constraints: Iterable[Constraint] = (),
     loss: Loss | None = None,
+    penalty: Penalty | None = None,
+    after_update: AfterUpdate | None = None,
 ) -> float:
     """Train in place, and restore the best epoch by validation (the state before training counts as epoch 0).
 
@@ -42,10 +47,14 @@ def train(
         Epochs, learning rate and so on.
     context : Context
         Its seed orders the batches; `report` is told of the loss at every update and of the accuracy at every epoch.
-    sparse : set of str
-        Parameters whose zeros stay zero.
+    constraints : iterable of Constraint
+        What holds throughout.
     loss : callable
         (inputs, logits, labels) -> scalar; cross-entropy with the labels if left out.
+    penalty : callable
+        (module) -> scalar, added to the loss.
+    after_update : callable
+        (updates done, all updates), called after each.
 
     Returns
     -------
@@ -63,18 +72,21 @@ def train(
     module.to(context.device)
     generator = torch.Generator().manual_seed(context.seed)
     batches = len(_starts(len(dataset.train), settings.batch_size))
-    optimizer = _optimizer(module, settings)
-    schedule = LambdaLR(optimizer, _cosine(settings, batches * settings.epochs))
-    kept = [(p, p != 0) for name, p in module.named_parameters() if name in (sparse or set())]
-
     context.report(share=0.0, message="Judging the model before training")
-    with _channels_last(module):
+    with ExitStack() as stack:
+        for constraint in constraints:
+            stack.enter_context(constraint.held(module))
+        stack.enter_context(_channels_last(module))
+        optimizer = _optimizer(module, settings)
+        schedule = LambdaLR(optimizer, _cosine(settings, batches * settings.epochs))
         before = accuracy(module, dataset, dataset.validation, context.device)
         best: dict[str, Any] = {"accuracy": before, "state": _copy(module)}
 
         def update(engine: Engine, batch: tuple[Tensor, Tensor]) -> float:
             inputs, labels = (part.to(context.device) for part in batch)
             value = loss(inputs, module(inputs), labels)
+            if penalty is not None:
+                value = value + penalty(module)
             if not math.isfinite(value.item()):
                 raise WorkbenchError(
                     f"Training diverged in epoch {engine.state.epoch}: the loss is no longer a number.",
@@ -84,9 +96,8 @@ def train(
             value.backward()
             optimizer.step()
             schedule.step()
-            with torch.no_grad():
-                for parameter, mask in kept:
-                    parameter.mul_(mask)
+            if after_update is not None:
+                after_update(engine.state.iteration, batches * settings.epochs)
             return value.item()
 
         engine = Engine(update)

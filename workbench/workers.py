@@ -3,6 +3,7 @@
 import contextlib
 import getpass
 import multiprocessing
+import os
 import tempfile
 import threading
 import time
@@ -191,7 +192,8 @@ def _pickled(study: Study) -> bytes:
 def _execute(pickled: bytes, number: int) -> None:
     study: Study = cloudpickle.loads(pickled)
     # One trial at a time on a machine, whichever page asked for it: what trains must not disturb what is timed.
-    with FileLock(Path(tempfile.gettempdir()) / f"compression-workbench-{getpass.getuser()}.lock"):
+    folder = Path(os.environ.get("WORKBENCH_LOCKS", tempfile.gettempdir()))
+    with FileLock(folder / f"compression-workbench-{getpass.getuser()}.lock"):
         if study.storage.record(number).state not in FINISHED:
             study.execute(number, on_progress=_stop_if_alone)
 

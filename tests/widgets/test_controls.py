@@ -1,13 +1,16 @@
 """Every knob has its control, straight from its declaration; every panel gives back the step it was given."""
 
+from typing import Annotated
+
 import ipywidgets as w
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import Field
 
-from widgets.controls import StepPanel, control
+from widgets.controls import LayersField, StepPanel, control
 from workbench import Distill, Finetune, Prune, Quantize, WorkbenchError
-from workbench.knobs import Knob, knobs
+from workbench.knobs import Knob, knob, knobs
 from workbench.steps import STEPS, Step
 
 EVERY_STEP = pytest.mark.parametrize("step", STEPS.values(), ids=list(STEPS))
@@ -21,6 +24,7 @@ KINDS = {
     "integer": (w.IntSlider, w.BoundedIntText, w.SelectionSlider),
     "number": (w.FloatSlider, w.SelectionSlider),
     "share": w.FloatSlider,
+    "layers": LayersField,
 }
 
 
@@ -30,6 +34,8 @@ def values(knob: Knob) -> st.SearchStrategy:
         return st.sampled_from(knob.choices)
     if knob.kind == "integer":
         return st.integers(int(knob.low), int(knob.high))
+    if knob.kind == "layers":
+        return st.dictionaries(st.sampled_from(["conv1", "features.0", "fc 1"]), st.sampled_from([knob.low, knob.high]))
     return st.floats(knob.low, knob.high) if knob.kind in ("share", "number") else st.text()
 
 
@@ -67,12 +73,12 @@ def test_its_range_is_the_declared_one(step, knob):
         assert knob.low <= figures[0] < figures[-1] <= knob.high
         assert figures[0] < 2.5 * knob.low  # the scale reaches as far as whole figures allow
         assert figures[-1] > knob.high / 2.5
-    elif knob.low is not None:
+    elif knob.low is not None and knob.kind != "layers":
         assert (widget.min, widget.max) == (knob.low, knob.high)
         if knob.step:
             assert widget.step == knob.step
     else:
-        assert knob.kind in ("text", "switch")
+        assert knob.kind in ("text", "switch", "layers")
 
 
 @EVERY_STEP
@@ -132,6 +138,8 @@ def test_moving_a_control_changes_that_knob_alone(step, knob):
     widget = panel.controls[knob.name]
     if knob.kind == "text":
         widget.value = "lenet5"
+    elif knob.kind == "layers":
+        widget.value = {"conv1": knob.low, "fc1": knob.high}
     elif isinstance(widget, (w.Dropdown, w.SelectionSlider)):
         widget.value = next(value for _, value in widget.options if value != knob.default)
     else:
@@ -145,4 +153,29 @@ def test_a_figure_between_two_whole_ones_is_refused_where_the_knob_counts():
     panel.controls["epochs"].include(2.5)
     panel.controls["epochs"].value = 2.5
     with pytest.raises(WorkbenchError, match=r"Finetune's epochs is 2\.5\. Give a whole number"):
+        panel.step()
+
+
+class Layered(Step):
+    """A step with a table by layer."""
+
+    ratios: dict[str, Annotated[float, Field(ge=0.0, le=0.95)]] = knob({}, help="Ratios of single layers.")
+
+
+def test_a_table_by_layer_is_written_as_text_and_bounded_as_its_figures_are():
+    panel = StepPanel(Layered)
+    panel.controls["ratios"].field.value = " conv1 = 0.25,fc1=0.5 ,"
+    assert panel.step() == Layered(ratios={"conv1": 0.25, "fc1": 0.5})
+    panel.load(Layered(ratios={"features.0": 0.1}))
+    assert panel.controls["ratios"].field.value == "features.0=0.1"
+    panel.controls["ratios"].field.value = "conv1=1.5"
+    with pytest.raises(WorkbenchError, match=r"Layered's ratios can't be 1\.5\. It must be at most 0\.95"):
+        panel.step()
+
+
+@pytest.mark.parametrize("text", ["conv1", "=0.5", "conv1=much", "conv1=0.5; fc1=0.5"])
+def test_a_text_that_is_no_table_by_layer_is_refused_with_an_example(text):
+    panel = StepPanel(Layered)
+    panel.controls["ratios"].field.value = text
+    with pytest.raises(WorkbenchError, match=r"names no layer and figure\. Write layer=figure, such as conv1=0\.3"):
         panel.step()

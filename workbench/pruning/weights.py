@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
+from workbench.constraints import KeepZeros
 from workbench.errors import WorkbenchError
 from workbench.pruning.gradients import accumulate_gradients
 from workbench.steps.base import Context, Work
@@ -35,9 +36,9 @@ def prune_weights(work: Work, step: Prune, context: Context) -> None:
             importance_scores={key: scores[key] for key in group},
             amount=step.ratio,
         )
-    for name, layer in layers.items():
+    for layer in layers.values():
         prune.remove(layer, "weight")
-        work.sparse.add(f"{name}.weight" if name else "weight")
+    work.constraints["zeros"] = KeepZeros(f"{name}.weight" if name else "weight" for name in layers)
     work.module.zero_grad()
     work.notes.append(
         "Zeros are stored and computed like any other number, so the file is as large and as fast as before."

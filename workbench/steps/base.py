@@ -11,7 +11,9 @@ from workbench.errors import WorkbenchError, nearest
 if TYPE_CHECKING:
     from torch import nn
 
+    from workbench.constraints import Constraint
     from workbench.data import Dataset
+    from workbench.runtimes import Runtime
     from workbench.steps.quantize import Quantize
 
 
@@ -23,20 +25,23 @@ class Work:
     ----------
     module : torch.nn.Module
         The model as it is now.
-    sparse : set of str
-        Parameters (by name) whose zeros every later training keeps at zero.
+    constraints : dict of str to Constraint
+        What every later training respects, by kind (``zeros``, ...), in the order it was laid on.
     plan : list
         The structural edits so far, in torch-pruning's replayable form: (layer, is output channel, indices).
     quantization : Quantize or None
         What the runtime is to quantize when it exports.
+    simulated : list of str
+        Sentences: what of this model no kernel computes with, and why. Its speed is then not claimed.
     notes : list of str
         Sentences that the user should read about what was done, or could not be.
     """
 
     module: "nn.Module"
-    sparse: set[str] = field(default_factory=set)
+    constraints: "dict[str, Constraint]" = field(default_factory=dict)
     plan: list[tuple[str, bool, list[int]]] = field(default_factory=list)
     quantization: "Quantize | None" = None
+    simulated: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -55,6 +60,9 @@ class Context:
     report : callable
         Called with keyword facts (share in [0, 1], loss, accuracy, epoch, message); raises `Cancelled` when asked
         to stop.
+    runtime : Runtime or None
+        What will execute the artifact, with so many `threads` and inputs in a `batch`: for steps that ask what it can
+        compute with, or how long it takes.
     """
 
     dataset: "Dataset"
@@ -62,6 +70,9 @@ class Context:
     seed: int = 0
     device: str = "cpu"
     report: Callable[..., None] = lambda **facts: None
+    runtime: "Runtime | None" = None
+    threads: int = 1
+    batch: int = 1
 
 
 class Step(BaseModel):

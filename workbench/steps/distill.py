@@ -37,8 +37,8 @@ class Distill(Training):
 
     def apply(self, work: Work, context: Context) -> None:
         from workbench.models import teacher_for
-        from workbench.training import distillation_loss, train
+        from workbench.training import distillation_loss
 
         teacher = context.baseline if self.teacher == "baseline" else teacher_for(self.teacher, context.dataset)
         loss = distillation_loss(teacher, self.temperature, self.alpha, self.targets, context.device)
-        train(work.module, context.dataset, self, sparse=work.sparse, context=context, loss=loss)
+        self.learn(work, context, loss)

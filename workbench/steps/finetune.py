@@ -1,9 +1,12 @@
 """Finetune: go on training; also the declaration of everything that any training can be told."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from workbench.knobs import knob
 from workbench.steps.base import Context, Step, Work
+
+if TYPE_CHECKING:
+    from workbench.training import Loss
 
 
 class Training(Step):
@@ -55,11 +58,15 @@ class Training(Step):
         advanced=True,
     )
 
+    def learn(self, work: Work, context: Context, loss: "Loss | None" = None) -> None:
+        """Train the work's module as these knobs say, under all that was laid on it."""
+        from workbench.training import train
+
+        train(work.module, context.dataset, self, constraints=work.constraints.values(), context=context, loss=loss)
+
 
 class Finetune(Training):
     """Train the model further on the labels, and keep the best epoch by validation accuracy."""
 
     def apply(self, work: Work, context: Context) -> None:
-        from workbench.training import train
-
-        train(work.module, context.dataset, self, sparse=work.sparse, context=context)
+        self.learn(work, context)

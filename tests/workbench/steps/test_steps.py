@@ -24,7 +24,7 @@ def test_it_says_in_one_sentence_what_it_does(step):
 def test_its_knobs_have_a_label_and_a_sentence_of_help(step, knob):
     assert knob.label[0].isupper()
     assert knob.help.endswith(".")
-    assert knob.kind in ("share", "number", "integer", "choice", "switch", "text")
+    assert knob.kind in ("share", "number", "integer", "choice", "switch", "text", "layers")
 
 
 @EVERY_KNOB
@@ -37,7 +37,10 @@ def test_its_counts_have_a_unit(step, knob):
 def test_its_defaults_lie_within_their_bounds(step, knob):
     if knob.choices:
         assert knob.default in knob.choices
-    if knob.low is not None:
+    if knob.kind == "layers":
+        assert knob.default == {}
+        assert knob.low < knob.high
+    elif knob.low is not None:
         assert knob.low <= knob.default <= knob.high
     if knob.kind in ("share", "number", "integer"):
         assert knob.low < knob.high
