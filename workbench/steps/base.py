@@ -1,7 +1,7 @@
 """What every step of a recipe is: a frozen declaration of knobs, and one `apply`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from workbench.constraints import Constraint
     from workbench.data import Dataset
+    from workbench.quantization.grid import Grid
     from workbench.runtimes import Runtime
     from workbench.steps.quantize import Quantize
 
@@ -31,6 +32,8 @@ class Work:
         The structural edits so far, in torch-pruning's replayable form: (layer, is output channel, indices).
     quantization : Quantize or None
         What the runtime is to quantize when it exports.
+    grids : dict of str to Grid
+        The grid that a quantized parameter lies on, by the parameter's name.
     simulated : list of str
         Sentences: what of this model no kernel computes with, and why. Its speed is then not claimed.
     notes : list of str
@@ -41,6 +44,7 @@ class Work:
     constraints: "dict[str, Constraint]" = field(default_factory=dict)
     plan: list[tuple[str, bool, list[int]]] = field(default_factory=list)
     quantization: "Quantize | None" = None
+    grids: "dict[str, Grid]" = field(default_factory=dict)
     simulated: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -73,6 +77,16 @@ class Context:
     runtime: "Runtime | None" = None
     threads: int = 1
     batch: int = 1
+
+    def part(self, index: int, count: int) -> "Context":
+        """The same, for the part `index` of `count` equal ones that a step is made of: its progress is scaled."""
+
+        def report(**facts: Any) -> None:
+            if "share" in facts:
+                facts["share"] = (index + facts["share"]) / count
+            self.report(**facts)
+
+        return replace(self, report=report)
 
 
 class Step(BaseModel):

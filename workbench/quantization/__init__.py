@@ -1,0 +1,1 @@
+"""Fewer bits for each number: grids, what chooses them, and ways to round onto them, one file per idea."""
