@@ -36,6 +36,7 @@ def train(
     loss: Loss | None = None,
     penalty: Penalty | None = None,
     after_update: AfterUpdate | None = None,
+    since: float = 0.0,
 ) -> float:
     """Train in place, and restore the best epoch by validation (the state before training counts as epoch 0).
 
@@ -55,6 +56,9 @@ def train(
         (module) -> scalar, added to the loss.
     after_update : callable
         (updates done, all updates), called after each.
+    since : float
+        Share of the updates after which an epoch may be the best one, for trainings that first lead elsewhere: with 1
+        the last epoch is kept, whatever it reaches.
 
     Returns
     -------
@@ -80,7 +84,7 @@ def train(
         optimizer = _optimizer(module, settings)
         schedule = LambdaLR(optimizer, _cosine(settings, batches * settings.epochs))
         before = accuracy(module, dataset, dataset.validation, context.device)
-        best: dict[str, Any] = {"accuracy": before, "state": _copy(module)}
+        best: dict[str, Any] = {"accuracy": -1.0 if since else before, "state": _copy(module)}
 
         def update(engine: Engine, batch: tuple[Tensor, Tensor]) -> float:
             inputs, labels = (part.to(context.device) for part in batch)
@@ -125,7 +129,7 @@ def train(
                 loss=float(engine.state.output),  # type: ignore[arg-type]
                 accuracy=reached,
             )
-            if reached > best["accuracy"]:
+            if reached > best["accuracy"] and engine.state.epoch >= since * settings.epochs:
                 best.update(accuracy=reached, state=_copy(module))
 
         engine.run(_Batches(dataset, settings, generator), max_epochs=settings.epochs, epoch_length=batches)

@@ -66,6 +66,16 @@ def test_a_training_that_only_does_harm_leaves_the_model_as_it_was(lenet5, few_d
     assert weight_hash(module) == weight_hash(lenet5)
 
 
+@pytest.mark.parametrize("since", [0.5, 1.0])
+def test_only_an_epoch_after_the_given_share_can_be_the_best(lenet5, few_digits, since):
+    facts: list[dict] = []
+    settings = Finetune(epochs=4, learning_rate=1.0, optimizer="sgd", warmup=0.0)  # does nothing but harm
+    context = Context(few_digits, lenet5, report=lambda **told: facts.append(told))
+    reached = train(lenet5, few_digits, settings, context=context, since=since)
+    told = [fact["accuracy"] for fact in facts if "accuracy" in fact]
+    assert reached == max(told[math.ceil(since * 4) - 1 :]) == accuracy(lenet5, few_digits, few_digits.validation)
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(few_digits):
     settings = Finetune(augment="shift+flip", batch_size=64)
     hashes = [weight_hash(_trained(_fresh(), few_digits, settings, seed)[0]) for seed in (0, 0, 1)]
