@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import torch
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.measure import Setting, answers, measure
 from workbench.metrics import Metrics
+from workbench.models import fresh_model
 from workbench.recipe import Recipe
 from workbench.steps.base import Context, Work
 from workbench.storage import Record
@@ -37,18 +39,20 @@ def carry_out(study: "Study", record: Record, on_progress: Callable[[dict[str, A
     baseline = _baseline(study, folder) if len(recipe) else None
     torch.set_num_threads(processors())
     work = Work(copy.deepcopy(study.module))
+    context = Context(study.dataset, study.module, recipe.seed, study.device)
+    context = replace(context, runtime=study.runtime, threads=study.threads, batch=study.batch)
+    for step in recipe:
+        step.check(context)
     for index, step in enumerate(recipe):
         torch.manual_seed(recipe.seed)
         report = progress.stage(index, type(step).__name__)
-        context = Context(
-            study.dataset, study.module, recipe.seed, study.device, report, study.runtime, study.threads, study.batch
-        )
         report(share=0.0)
-        step.apply(work, context)
+        step.apply(work, replace(context, report=report))
         work.module.to("cpu")
     record.notes, record.weight_hash = work.notes, weight_hash(work.module)
     recipe.save(folder / "recipe.yaml")
-    (folder / PLAN).write_text(json.dumps({"edits": work.plan, "simulated": work.simulated}), encoding="utf-8")
+    plan = {"architecture": work.architecture, "edits": work.plan, "simulated": work.simulated}
+    (folder / PLAN).write_text(json.dumps(plan), encoding="utf-8")
     save_weights(work.module, folder / WEIGHTS)
 
     report = progress.stage(len(recipe), "Export")
@@ -100,8 +104,9 @@ def rebuild(trial: "Trial") -> Work:
     folder = study.storage.folder(trial.number)
     if not (folder / WEIGHTS).exists():
         raise WorkbenchError(f"Trial {trial.number} has no weights: it {trial.state}.", "Run its recipe again.")
-    module = copy.deepcopy(study.module)
     saved = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+    other = saved["architecture"]
+    module = fresh_model(other, study.dataset) if other else copy.deepcopy(study.module)
     replay(module, torch.from_numpy(study.dataset.prepare(study.dataset.calibration.inputs[:2])), saved["edits"])
     load_weights(module, folder / WEIGHTS)
     quantization = next((step for step in trial.recipe if step.key() == "quantize"), None)

@@ -173,7 +173,7 @@ class Study:
         for step in recipe:
             if isinstance(step, Quantize):
                 self.runtime.check(step, self.device)
-            if isinstance(step, Distill) and step.teacher != "baseline":
+            if isinstance(step, Distill) and step.teacher not in ("baseline", "self"):
                 lookup(MODELS, step.teacher, "model to teach")
 
     def run(self, recipe: Recipe, on_progress: OnProgress | None = None) -> Trial:

@@ -42,6 +42,24 @@ def load_model(name: str, dataset: Dataset) -> "nn.Module":
     return module.eval()
 
 
+def fresh_model(name: str, dataset: Dataset) -> "nn.Module":
+    """A zoo model's architecture for the inputs and classes of this dataset, with random weights.
+
+    Raises
+    ------
+    WorkbenchError
+        If the model is unknown, or takes other inputs.
+    """
+    model = lookup(MODELS, name, "model")
+    shape = dataset.sample_shape
+    if len(shape) != 3 or model.image_size not in (None, shape[-1]):
+        raise WorkbenchError(
+            f"{name} takes {model.image_size}x{model.image_size} images, this study's inputs have shape {shape}.",
+            "Choose a model that takes the same inputs.",
+        )
+    return model.build(shape[0], len(dataset.classes))
+
+
 def teacher_for(name: str, dataset: Dataset) -> "nn.Module":
     """A zoo model that takes the very inputs of this dataset, as a teacher.
 
@@ -59,4 +77,4 @@ def teacher_for(name: str, dataset: Dataset) -> "nn.Module":
     return load_model(name, dataset)
 
 
-__all__ = ["MODELS", "ZooModel", "fitted", "load_model", "teacher_for"]
+__all__ = ["MODELS", "ZooModel", "fitted", "fresh_model", "load_model", "teacher_for"]

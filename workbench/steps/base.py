@@ -30,6 +30,8 @@ class Work:
         What every later training respects, by kind (``zeros``, ...), in the order it was laid on.
     plan : list
         The structural edits so far, in torch-pruning's replayable form: (layer, is output channel, indices).
+    architecture : str or None
+        The zoo model that took the place of the study's own, with a plan of its own; None if none did.
     quantization : Quantize or None
         What the runtime is to quantize when it exports.
     grids : dict of str to Grid
@@ -43,6 +45,7 @@ class Work:
     module: "nn.Module"
     constraints: "dict[str, Constraint]" = field(default_factory=dict)
     plan: list[tuple[str, bool, list[int]]] = field(default_factory=list)
+    architecture: str | None = None
     quantization: "Quantize | None" = None
     grids: "dict[str, Grid]" = field(default_factory=dict)
     simulated: list[str] = field(default_factory=list)
@@ -115,6 +118,9 @@ class Step(BaseModel):
     def summary(cls) -> str:
         """The first sentence of its documentation."""
         return (cls.__doc__ or "").strip().split("\n")[0]
+
+    def check(self, context: Context) -> None:
+        """Refuse what can't be done to this baseline on this dataset, before any step of the recipe is carried out."""
 
     def apply(self, work: Work, context: Context) -> None:
         """Carry the step out on `work`, in place."""

@@ -10,14 +10,16 @@ from workbench.steps.finetune import Training
 class Distill(Training):
     """Train the model to imitate a teacher, and keep the best epoch by validation accuracy.
 
-    With student logits z, teacher logits t, labels y and temperature T, the loss is
-    ``alpha * T^2 * KL(softmax(t/T) || softmax(z/T)) + (1 - alpha) * CE(z, y)`` for soft targets, and
-    ``alpha * CE(z, argmax t) + (1 - alpha) * CE(z, y)`` for hard ones.
+    With student logits z and labels y the loss is ``alpha * imitation + (1 - alpha) * CE(z, y) + feature_weight *
+    features``: what is imitated, and what features are compared, say the knobs `targets` and `features`; the formula
+    of each kind is in its file in `workbench/distillation`. Teacher ``self`` is self-distillation, and with fresh
+    weights a born-again network. Data ``calibration`` uses neither the training set nor any label.
 
     References
     ----------
     Hinton, Vinyals, Dean: Distilling the Knowledge in a Neural Network, 2015 (arXiv 1503.02531).
-    Touvron et al.: Training data-efficient image transformers, 2021 (arXiv 2012.12877), for hard targets.
+    Furlanello et al.: Born-Again Neural Networks, 2018 (arXiv 1805.04770).
+    Mirzadeh et al.: Improved Knowledge Distillation via Teacher Assistant, 2020 (arXiv 1902.03393).
     """
 
     temperature: float = knob(
@@ -26,19 +28,55 @@ class Distill(Training):
     alpha: float = knob(
         0.7, ge=0.0, le=1.0, step=0.05, share=True, help="Weight of the teacher against that of the labels."
     )
-    targets: Literal["soft", "hard"] = knob(
-        "soft", help="Imitate the teacher's probabilities (soft) or only its answers (hard)."
+    targets: Literal["soft", "hard", "soft+hard"] = knob(
+        "soft", help="Imitate the teacher's probabilities (soft), only its answers (hard), or half of each."
+    )
+    features: Literal["none", "hints", "attention", "relational"] = knob(
+        "none",
+        help="Also imitate inner layers: their values (hints), where they look (attention), or how samples lie to each "
+        "other (relational).",
+    )
+    feature_weight: float = knob(
+        1.0, ge=0.0, le=10.0, step=0.1, help="Weight of the features; 1 is that of the paper.", advanced=True
+    )
+    layers: str = knob(
+        "auto",
+        label="Paired layers",
+        help="Whose features are compared: 'auto' goes by equal size, 'student:teacher, ...' names the layers.",
+        advanced=True,
     )
     teacher: str = knob(
         "baseline",
-        help="The model to imitate: 'baseline', or the name of a zoo model trained on this dataset.",
+        help="The model to imitate: 'baseline', 'self' (as it is before this step), or a zoo model trained on this "
+        "dataset.",
+        advanced=True,
+    )
+    assistants: int = knob(
+        0,
+        ge=0,
+        le=3,
+        unit="models",
+        help="Models of sizes in between: the teacher teaches the first, each the next, the last one the student.",
+        advanced=True,
+    )
+    student: str = knob(
+        "same",
+        help="The model that learns: 'same' is the one at hand, else a zoo model with fresh weights takes its place.",
+        advanced=True,
+    )
+    fresh: bool = knob(False, label="Fresh weights", help="Let the student start from random weights.", advanced=True)
+    data: Literal["training", "calibration"] = knob(
+        "training",
+        help="Learn from the training set, or from the teacher's answers to the calibration samples alone.",
         advanced=True,
     )
 
-    def apply(self, work: Work, context: Context) -> None:
-        from workbench.models import teacher_for
-        from workbench.training import distillation_loss
+    def check(self, context: Context) -> None:
+        from workbench.distillation import check
 
-        teacher = context.baseline if self.teacher == "baseline" else teacher_for(self.teacher, context.dataset)
-        loss = distillation_loss(teacher, self.temperature, self.alpha, self.targets, context.device)
-        self.learn(work, context, loss)
+        check(self, context)
+
+    def apply(self, work: Work, context: Context) -> None:
+        from workbench.distillation import distill
+
+        distill(work, self, context)

@@ -1,6 +1,6 @@
 """Finetune: go on training; also the declaration of everything that any training can be told."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.knobs import knob
 from workbench.steps.base import Context, Step, Work
@@ -36,6 +36,12 @@ class Training(Step):
         help="Share of the updates during which the learning rate rises from near zero.",
         advanced=True,
     )
+    schedule: Literal["cosine", "linear", "step", "constant"] = knob(
+        "cosine",
+        help="How the learning rate falls after the warm-up: along a cosine, along a line, by steps (a tenth from the "
+        "half on, a hundredth from three quarters on), or not at all.",
+        advanced=True,
+    )
     final_rate: float = knob(
         0.0,
         ge=0.0,
@@ -43,7 +49,7 @@ class Training(Step):
         step=0.05,
         share=True,
         label="Final learning rate",
-        help="Share of the learning rate that is left when the cosine decay ends.",
+        help="Share of the learning rate that is left when the schedule ends.",
         advanced=True,
     )
     augment: Literal["none", "shift", "shift+flip"] = knob(
@@ -57,12 +63,84 @@ class Training(Step):
         help="Train on random crops of this size, which is faster; 0 takes whole images.",
         advanced=True,
     )
+    mixup: float = knob(
+        0.0,
+        ge=0.0,
+        le=2.0,
+        step=0.1,
+        help="Mix each sample and its label with another's; 0 does not, 1 draws every share alike.",
+        advanced=True,
+    )
+    label_smoothing: float = knob(
+        0.0,
+        ge=0.0,
+        le=0.5,
+        step=0.05,
+        share=True,
+        help="Share of each label that is spread evenly over all classes.",
+        advanced=True,
+    )
+    l1: float = knob(
+        0.0,
+        ge=0.0,
+        le=0.1,
+        step=1e-5,
+        label="L1 penalty",
+        help="Adds this times the sum of all absolute weights to the loss: many weights become nearly zero.",
+        advanced=True,
+    )
+    l2: float = knob(
+        0.0,
+        ge=0.0,
+        le=0.1,
+        step=1e-5,
+        label="L2 penalty",
+        help="Adds half of this times the sum of all squared weights to the loss; weight decay, but seen by Adam too.",
+        advanced=True,
+    )
+    average: float = knob(
+        0.0,
+        ge=0.0,
+        le=0.9999,
+        step=0.001,
+        label="Weight averaging",
+        help="Keep the exponential moving average of the weights, which each update lets have this share of itself; "
+        "0 keeps the weights themselves.",
+        advanced=True,
+    )
+    patience: int = knob(
+        0,
+        ge=0,
+        le=200,
+        unit="epochs",
+        help="Stop when so many epochs in a row brought no better validation accuracy; 0 never stops early.",
+        advanced=True,
+    )
+    precision: Literal["float32", "bfloat16", "fastest"] = knob(
+        "float32",
+        help="Train in bfloat16 where that is safe (autocast); 'fastest' does so if it is faster here, and says so.",
+        advanced=True,
+    )
 
-    def learn(self, work: Work, context: Context, loss: "Loss | None" = None) -> None:
-        """Train the work's module as these knobs say, under all that was laid on it."""
+    def learn(self, work: Work, context: Context, loss: "Loss | None" = None, **more: Any) -> float:
+        """Train the work's module as these knobs say, under all that was laid on it.
+
+        Parameters
+        ----------
+        loss, **more
+            As `workbench.training.train` takes them.
+
+        Returns
+        -------
+        float
+            The best validation accuracy, a share.
+        """
         from workbench.training import train
 
-        train(work.module, context.dataset, self, constraints=work.constraints.values(), context=context, loss=loss)
+        laid = work.constraints.values()
+        return train(
+            work.module, context.dataset, self, constraints=laid, context=context, loss=loss, notes=work.notes, **more
+        )
 
 
 class Finetune(Training):

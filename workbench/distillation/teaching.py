@@ -1,0 +1,59 @@
+"""The whole course of a distillation: teacher, assistants, student."""
+
+import copy
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from workbench.data import Dataset
+from workbench.distillation.cache import logits_of
+from workbench.distillation.lesson import Lesson
+from workbench.distillation.students import prepare_student
+from workbench.distillation.teachers import assistants, check_classes, teacher_called
+from workbench.models import fresh_model
+from workbench.steps.base import Context, Work
+
+if TYPE_CHECKING:
+    from workbench.steps.distill import Distill
+
+
+def check(step: "Distill", context: Context) -> None:
+    """Refuse, before any work, a teacher or a student that doesn't fit the dataset."""
+    teacher_called(step.teacher, context.baseline, context)
+    if step.student != "same":
+        fresh_model(step.student, context.dataset)
+
+
+def distill(work: Work, step: "Distill", context: Context) -> None:
+    """Carry `step` out on `work`."""
+    teacher = teacher_called(step.teacher, work.module, context)
+    prepare_student(work, step.student, step.fresh, context)
+    check_classes(work.module.eval(), "The student", context.dataset)
+    if step.data == "calibration":
+        context = replace(context, dataset=without_labels(teacher, context))
+        work.notes.append(
+            f"Learned from the teacher's answers to {len(context.dataset.train)} calibration samples, without any "
+            "label; the accuracy shown meanwhile is the share of them that the model answers as the teacher does."
+        )
+    parts = step.assistants + 1
+    for number, assistant in enumerate(assistants(step.assistants, teacher, work.module, context), start=1):
+        reached = _teach(assistant, teacher, step, context.part(number - 1, parts))
+        size = sum(p.numel() for p in assistant.module.parameters())
+        work.notes.append(f"Assistant {number}: {size:,} parameters, validation accuracy {reached:.2%}.")
+        teacher = copy.deepcopy(assistant.module).eval().requires_grad_(False)
+    _teach(work, teacher, step, context.part(parts - 1, parts))
+
+
+def without_labels(teacher: nn.Module, context: Context) -> Dataset:
+    """The calibration samples, with the teacher's answers in the place of labels."""
+    dataset = context.dataset
+    answers = logits_of(teacher, dataset, dataset.calibration, context.device).argmax(1).cpu().numpy()
+    told = (dataset.calibration.inputs, answers)
+    return replace(dataset, train=told, validation=told, test=None)
+
+
+def _teach(work: Work, teacher: nn.Module, step: "Distill", context: Context) -> float:
+    lesson = Lesson(teacher, work, step, context)
+    with lesson.given(work.module):
+        return step.learn(work, context, lesson.loss, before_update=lesson.before_update, companion=lesson.features)
