@@ -12,7 +12,10 @@ _loaded = False
 def load_bokeh() -> None:
     """Put Bokeh's script into the notebook once, unless the server of the page has it as a file."""
     global _loaded
-    if _loaded or os.environ.get("WORKBENCH_BOKEH") == "served" or get_ipython() is None:
+    served = os.environ.get("WORKBENCH_BOKEH")  # "served": by every page of this server; "voila": by Voila's pages
+    if served == "voila" and os.environ.get("SERVER_SOFTWARE", "").startswith("voila"):
+        served = "served"
+    if _loaded or served == "served" or get_ipython() is None:
         return
     output_notebook(Resources(mode="inline", components=["bokeh"]), hide_banner=True)
     _loaded = True

@@ -63,7 +63,7 @@ class LayersField(w.VBox):
     def __init__(self, description: str, tooltip: str, **common: Any):
         self.description = description
         self.field = w.Text(description=description, tooltip=tooltip, placeholder="conv1=0.3, fc1=0.9", **common)
-        super().__init__([self.field], tooltip=tooltip)
+        super().__init__([self.field])  # with a tooltip of its own, a box fails in the browser
 
     @property
     def value(self) -> dict[str, float]:

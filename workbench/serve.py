@@ -43,9 +43,9 @@ def serve_app(host: str, port: int, browser: bool, path: Path) -> int:
         environment = os.environ | {
             "WORKBENCH_STUDIES": str(path.resolve()),
             "WORKBENCH_BOKEH": "served",
-            "JUPYTER_PATH": os.pathsep.join([_template(Path(folder)), os.environ.get("JUPYTER_PATH", "")]).strip(
-                os.pathsep
-            ),
+            "JUPYTER_PATH": os.pathsep.join(
+                [str(install_template(Path(folder))), os.environ.get("JUPYTER_PATH", "")]
+            ).strip(os.pathsep),
         }
         return _run([*command, "--template=workbench"], environment)
 
@@ -68,14 +68,21 @@ def serve_lab(port: int, browser: bool) -> int:
     return _run([*command, *([] if browser else ["--no-browser"])], dict(os.environ))
 
 
-def _template(folder: Path) -> str:
-    """The page's template, with Bokeh's script beside it so that the browser can keep it."""
+def install_template(folder: Path) -> Path:
+    """Put the page's template into a folder of Jupyter's data, with Bokeh's script beside it as a file.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        One of those that ``jupyter --paths`` lists under data. Where Voila runs inside Jupyter Server (as on Binder),
+        ``voila.json`` has to name the template ``workbench`` and the environment ``WORKBENCH_BOKEH=voila``.
+    """
     target = folder / "voila" / "templates" / "workbench"
-    shutil.copytree(shipped("notebooks/template"), target)
-    (target / "static").mkdir()
+    shutil.copytree(shipped("notebooks/template"), target, dirs_exist_ok=True)
+    (target / "static").mkdir(exist_ok=True)
     bokeh = Path(str(util.find_spec("bokeh").origin)).parent  # type: ignore[union-attr]
     shutil.copyfile(bokeh / "server/static/js/bokeh.min.js", target / "static" / "bokeh.min.js")
-    return str(folder)
+    return folder
 
 
 def _run(command: list[str], environment: dict[str, str]) -> int:

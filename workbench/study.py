@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.data import DATASETS, Dataset, load_dataset
+from workbench.data import DATASETS, Dataset, fingerprint, load_dataset
 from workbench.errors import Cancelled, WorkbenchError, lookup
 from workbench.metrics import Metrics
 from workbench.models import MODELS, fitted, load_model
@@ -68,6 +68,15 @@ class Study:
         self.runtime = load_runtime(runtime)
         self.runtime.check(device=device)
         self.device, self.threads, self.batch = device, threads, batch
+        if not isinstance(dataset, (str, Dataset)):
+            raise WorkbenchError(
+                f"A {type(dataset).__name__} is not a dataset.",
+                "Give a name, or wb.Dataset(train=(inputs, labels), ...).",
+            )
+        if not isinstance(model, str) and not hasattr(model, "state_dict"):
+            raise WorkbenchError(
+                f"A {type(model).__name__} is not a model.", "Give a zoo model's name, or a torch.nn.Module."
+            )
         title = model if isinstance(model, str) else type(model).__name__.lower()
         data = dataset if isinstance(dataset, str) else dataset.name
         if isinstance(dataset, str):
@@ -81,17 +90,18 @@ class Study:
             "device": device,
             "threads": threads,
             "batch": batch,
-            "own": self._own_hashes(),
+            "own": [kind for kind, given in (("model", model), ("dataset", dataset)) if not isinstance(given, str)],
         }
+        settings["hashes"] = _hashes(model, dataset)
         self.path = Path(path or Path("runs", study_folder(title, data, runtime, device))).resolve()
         self.storage = Storage(self.path)
         known = self.storage.settings()
         differing = [key for key, value in settings.items() if known and known.get(key) != value]
         if differing:
             key = differing[0]
+            other = {"own": "another model or dataset", "hashes": "other weights or other data"}.get(key)
             raise WorkbenchError(
-                f"{self.path} holds a study with another {'model or dataset' if key == 'own' else key}"
-                + ("." if key == "own" else f" ({known.get(key)}, not {settings[key]})."),
+                f"{self.path} holds a study with {other or f'another {key} ({known.get(key)}, not {settings[key]})'}.",
                 "Choose another path, or open that study as it is.",
             )
         self.settings = settings
@@ -114,6 +124,7 @@ class Study:
             raise WorkbenchError(f"There is no study in {path}.", "Make one with wb.Study(..., path=...).")
         known = Storage(Path(path)).settings()
         own = known.pop("own", None)
+        known.pop("hashes", None)
         if own or not known:
             raise WorkbenchError(
                 f"The study in {path} has its own model or dataset.", "Open it with wb.Study(model, dataset, path=...)."
@@ -271,16 +282,6 @@ class Study:
         """How often the test split was opened in this study."""
         return len(self.storage.openings())
 
-    def _own_hashes(self) -> dict[str, str]:
-        own = {}
-        if not isinstance(self._model, str):
-            from workbench.weights import weight_hash
-
-            own["model"] = weight_hash(self._model)
-        if not isinstance(self._dataset, str):
-            own["dataset"] = self._dataset.hash
-        return own
-
     def _check_example(self, example: Any) -> None:
         shape = tuple(np.shape(example))
         wanted = self.dataset.sample_shape
@@ -294,6 +295,19 @@ class Study:
 
         with contextlib.suppress(OSError):
             (self.storage.folder(number) / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+
+
+def _hashes(model: "str | nn.Module", dataset: str | Dataset) -> dict[str, str]:
+    """What tells these weights and data from others of the same name: a trial is only true of its own."""
+    data = fingerprint(dataset) if isinstance(dataset, str) else dataset.hash
+    if isinstance(model, str):
+        return {
+            "model": MODELS[model].fingerprint(dataset if isinstance(dataset, str) else dataset.name),
+            "dataset": data,
+        }
+    from workbench.weights import weight_hash
+
+    return {"model": weight_hash(model), "dataset": data}
 
 
 def study_folder(model: str, dataset: str, runtime: str, device: str = "cpu") -> str:

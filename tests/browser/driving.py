@@ -50,8 +50,8 @@ def wait_for(url: str, process: subprocess.Popen, log: Path) -> None:
             time.sleep(0.3)
 
 
-def visit(browser: Browser, url: str, width: int = 1440, height: int = 900) -> Visit:
-    """Open a page and listen to it."""
+def visit(browser: Browser, url: str, path: str = "", width: int = 1440, height: int = 900) -> Visit:
+    """Open a page of the server at `url`, and listen to it."""
     page = browser.new_page(viewport={"width": width, "height": height}, accept_downloads=True)
     page.set_default_timeout(PATIENCE)
     opened = Visit(page)
@@ -59,5 +59,5 @@ def visit(browser: Browser, url: str, width: int = 1440, height: int = 900) -> V
     page.on("request", lambda request: None if request.url.startswith(local) else opened.outside.append(request.url))
     page.on("console", lambda message: opened.errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: opened.errors.append(str(error)))
-    page.goto(url)
+    page.goto(url + path)
     return opened

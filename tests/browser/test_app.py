@@ -22,6 +22,23 @@ POINTS = """() => {
   return []
 }"""
 
+PLACE = """(index) => {  // where a point of the first plot is on the screen
+  const views = Bokeh.index.roots ?? Object.values(Bokeh.index)
+  const find = (view) => {
+    if (view.model.type == "Figure" || view.model.type == "Plot") return view
+    for (const child of view.child_views ?? []) {
+      const found = find(child)
+      if (found) return found
+    }
+  }
+  const plot = views.map(find).find(Boolean)
+  const renderer = plot.model.renderers.find((r) => r.data_source && "recipe" in r.data_source.data)
+  const {size, accuracy} = renderer.data_source.data
+  const box = plot.canvas_view.el.getBoundingClientRect()
+  const frame = plot.frame_view ?? plot.frame
+  return [box.left + frame.x_scale.compute(size[index]), box.top + frame.y_scale.compute(accuracy[index])]
+}"""
+
 
 @pytest.fixture(scope="module")
 def opened(browser: Browser, app: Server) -> Visit:
@@ -136,6 +153,16 @@ def test_choosing_a_trial_loads_its_recipe_into_the_knobs(downloaded: dict[str, 
     page.get_by_label("Trials").select_option(index=1)
     expect(page.locator(".wb-card")).to_contain_text("the baseline")
     page.get_by_label("Trials").select_option(index=0)
+    expect(panel(page, "Prune")).to_contain_text("40%")
+
+
+def test_a_tap_on_a_point_loads_its_recipe_into_the_knobs(downloaded: dict[str, Path], opened: Visit) -> None:
+    page = opened.page
+    page.get_by_label("Trials").select_option(index=1)
+    expect(page.locator(".wb-card")).to_contain_text("Trial 0:")
+    press(page, "Prune", 0, "End")
+    page.mouse.click(*page.evaluate(PLACE, 1))
+    expect(page.locator(".wb-card")).to_contain_text("Trial 1:")
     expect(panel(page, "Prune")).to_contain_text("40%")
 
 

@@ -57,6 +57,7 @@ def test_it_is_of_the_kind_that_suits_its_knob_and_starts_at_the_default(step, k
 @EVERY_KNOB
 def test_its_label_is_that_of_the_knob_and_its_tooltip_holds_unit_and_help(step, knob):
     widget = control(knob)
+    widget = widget.field if isinstance(widget, LayersField) else widget
     assert widget.description == knob.label
     assert knob.help in widget.tooltip
     assert knob.unit in widget.tooltip

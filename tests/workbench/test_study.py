@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench import Prune, Quantize, Recipe, Study, WorkbenchError
+from workbench import Dataset, Prune, Quantize, Recipe, Study, WorkbenchError
 from workbench.estimates import Estimate, share_of
 from workbench.metrics import Metrics, Parity
 from workbench.weights import weight_hash
@@ -141,6 +141,29 @@ def test_the_same_study_is_found_again_with_all_its_trials(study, digits):
 def test_another_study_on_the_same_path_is_refused(study, digits, other, said):
     with pytest.raises(WorkbenchError, match=f"holds a study with {said}.*Choose another path"):
         Study(**({"model": "lenet5", "dataset": digits, "path": study.path} | other))
+
+
+def test_other_weights_or_data_of_the_same_name_are_refused(study, digits, tmp_path):
+    labels = np.roll(digits.train.labels, 1)
+    other = Dataset((digits.train.inputs, labels), digits.validation, digits.test, classes=digits.classes, name="mnist")
+    with pytest.raises(WorkbenchError, match="holds a study with other weights or other data"):
+        Study("lenet5", other, path=study.path)
+    named = Study("lenet5", "mnist", path=tmp_path / "named")
+    named.storage.save_settings({"hashes": named.settings["hashes"] | {"model": "0123456789abcdef"}})
+    with pytest.raises(WorkbenchError, match="holds a study with other weights or other data"):
+        Study.open(tmp_path / "named")
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        (("lenet5", [1, 2]), r"A list is not a dataset\. Give a name, or wb\.Dataset"),
+        ((print, "mnist"), r"A builtin_function_or_method is not a model\. Give a zoo model's name, or a torch"),
+    ],
+)
+def test_what_is_no_model_or_no_dataset_is_refused_by_its_kind(parts, said, tmp_path):
+    with pytest.raises(WorkbenchError, match=said):
+        Study(*parts, path=tmp_path / "study")
 
 
 def test_another_model_on_the_same_path_is_refused(study, digits, lenet5):

@@ -71,7 +71,7 @@ def test_your_own_module_goes_all_the_way_and_the_same_recipe_gives_the_same_fil
     assert [trial.weight_hash for trial in again.trials] == [trial.weight_hash for trial in study.trials]
     with torch.no_grad():
         own.classify.bias += 1
-    with pytest.raises(WorkbenchError, match="another model or dataset"):
+    with pytest.raises(WorkbenchError, match="other weights or other data"):
         Study(own, small, runtime=runtime.name, path=tmp_path / "study")
 
 

@@ -1,10 +1,12 @@
 """Datasets: the class, and the registry of those known by name."""
 
+import hashlib
+import json
 from collections.abc import Callable
 
 from workbench.data.base import Dataset, Split
-from workbench.data.cifar10 import cifar10, download
-from workbench.data.packed import fashion_mnist, mnist
+from workbench.data.cifar10 import SHA256, cifar10, download
+from workbench.data.packed import checksums, fashion_mnist, mnist
 from workbench.errors import lookup
 
 DATASETS: dict[str, Callable[[], Dataset]] = {"mnist": mnist, "fashion_mnist": fashion_mnist, "cifar10": cifar10}
@@ -22,4 +24,10 @@ def load_dataset(name: str) -> Dataset:
     return lookup(DATASETS, name, "dataset")()
 
 
-__all__ = ["DATASETS", "DOWNLOADS", "Dataset", "Split", "load_dataset"]
+def fingerprint(name: str) -> str:
+    """SHA-256 (16 hex digits) over the checksums of a named dataset, which are checked whenever it is loaded."""
+    sums = SHA256 if name == "cifar10" else checksums(name)
+    return hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()[:16]
+
+
+__all__ = ["DATASETS", "DOWNLOADS", "Dataset", "Split", "fingerprint", "load_dataset"]

@@ -1,5 +1,6 @@
 """What a zoo model is: an architecture, the datasets it was trained on, and how."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,3 +41,7 @@ class ZooModel:
     def weights(self, dataset: str) -> Path:
         """The file of the weights trained on that dataset; the card lies beside it, ending in ``.yaml``."""
         return WEIGHTS / f"{self.name}-{dataset}.safetensors"
+
+    def fingerprint(self, dataset: str) -> str:
+        """SHA-256 (16 hex digits) of that file."""
+        return hashlib.sha256(self.weights(dataset).read_bytes()).hexdigest()[:16]
