@@ -95,8 +95,12 @@ class Workbench(w.VBox):
         self.card.clear()
         self.plot.mark(None)
         self.refresh()
-        if not any(not t.recipe.steps and t.state in ("complete", "waiting", "running") for t in self.study.trials):
-            self.work.watch(self.workers.submit(self.study, Recipe()))
+        self._measure_baseline(self.study)
+
+    def _measure_baseline(self, study: Study) -> None:
+        """Queue the baseline where it is neither measured nor under way, so that its progress is seen too."""
+        if not any(not t.recipe.steps and t.state in ("complete", "waiting", "running") for t in study.trials):
+            self.work.watch(self.workers.submit(study, Recipe()))
 
     def recipe(self) -> Recipe:
         """The recipe as the knobs stand."""
@@ -109,6 +113,8 @@ class Workbench(w.VBox):
         recipe = self.recipe()
         if not len(recipe):
             raise WorkbenchError("The recipe is empty.", "Switch on at least one step.")
+        self.study.check(recipe)
+        self._measure_baseline(self.study)
         self.work.watch(self.workers.submit(self.study, recipe))
         self._say("")
 

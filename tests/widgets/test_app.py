@@ -157,6 +157,14 @@ def test_the_pickers_open_a_study_for_each_combination_and_measure_its_baseline(
     assert said(picked) == ""
 
 
+def test_run_without_a_baseline_measures_it_first_and_follows_both(picked, wait_until):
+    picked.work.cancel.click()
+    wait_until(lambda: picked.study.trial(0).finished and picked.work.cancel.disabled)
+    picked.run_button.click()
+    assert [len(t.recipe) for t in picked.study.trials] == [0, 0, 3]
+    wait_until(lambda: "1 more waiting" in picked.work.text.value)
+
+
 def test_a_folder_that_cannot_be_written_is_said_and_nothing_can_be_run(tmp_path):
     (tmp_path / "file").touch()
     app = Workbench(path=tmp_path / "file" / "runs")
