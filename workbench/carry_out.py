@@ -98,7 +98,7 @@ def export(study: "Study", work: Work, artifact: Path) -> None:
 
 def rebuild(trial: "Trial") -> Work:
     """The compressed module of a finished trial, from its plan and weights."""
-    from workbench.pruning.channels import replay
+    from workbench.pruning.plan import replay
 
     study = trial.study
     folder = study.storage.folder(trial.number)

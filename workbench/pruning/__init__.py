@@ -2,11 +2,17 @@
 
 from collections.abc import Callable
 
-from workbench.pruning.channels import prune_channels
+from workbench.pruning.structured import prune_structure
 from workbench.pruning.weights import prune_weights
 from workbench.steps.base import Context, Work
 from workbench.steps.prune import Prune
 
-GRANULARITIES: dict[str, Callable[[Work, Prune, Context], None]] = {"channel": prune_channels, "weight": prune_weights}
+GRANULARITIES: dict[str, Callable[[Work, Prune, Context], None]] = {
+    "channel": prune_structure,
+    "mlp": prune_structure,
+    "head": prune_structure,
+    "block": prune_structure,
+    "weight": prune_weights,
+}
 
 __all__ = ["GRANULARITIES"]

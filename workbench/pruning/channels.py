@@ -1,7 +1,8 @@
-"""Whole channels cut out, with all that depends on them (the one file that imports torch-pruning)."""
+"""Channels, and all that depends on them, by torch-pruning's dependency graph (the one file that imports it)."""
 
-import copy
 import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -10,157 +11,118 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import torch_pruning as tp
 
-from workbench.errors import WorkbenchError
-from workbench.pruning.gradients import accumulate_gradients
-from workbench.steps.base import Context, Work
-from workbench.steps.prune import Prune
+from workbench.pruning.attention import attentions
+from workbench.pruning.groups import Edit, Group, Member, least
 
-MOST = 0.95  # of one layer's channels, whatever the scope says
-IMPORTANCE = {
-    "l1": lambda: tp.importance.GroupMagnitudeImportance(p=1),
-    "l2": lambda: tp.importance.GroupMagnitudeImportance(p=2),
-    "taylor": lambda: tp.importance.GroupTaylorImportance(),
-    "random": lambda: tp.importance.RandomImportance(),
-}
-Plan = list[tuple[str, bool, list[int]]]
+Layer = nn.Linear | nn.modules.conv._ConvNd
 
 
-def prune_channels(work: Work, step: Prune, context: Context) -> None:
-    """Cut the least important channels out of every layer but the last.
+@dataclass
+class ChannelGroup(Group):
+    """Channels that can only go together in every layer that computes them or takes them in.
 
-    The edit is made on a copy and checked by a forward pass. If that fails, each layer is tried alone; those that
-    break the model are left as they are, and named in the notes.
-
-    Raises
-    ------
-    WorkbenchError
-        If no layer can be pruned at all.
+    Attributes
+    ----------
+    repeats : int
+        A unit is the same channel of each of so many equal parts (grouped convolutions and norms).
     """
-    example = torch.from_numpy(context.dataset.prepare(context.dataset.calibration.inputs[:2]))
-    with torch.no_grad():
-        expected = work.module.eval()(example).shape
-    outputs = _outputs(work.module, example)
-    inner = [name for name, _ in _layers(work.module) if name not in outputs]
-    if not inner:
-        raise WorkbenchError(
-            "This model has no channels to prune: all that its layers compute are its outputs.",
-            "Prune single weights (granularity: weight) instead.",
-        )
-    skipped: list[str] = []
-    edited = _attempt(work.module, example, expected, step, context, outputs)
-    if edited is None:
-        skipped = [name for name in inner if not _survives(work.module, example, expected, name)]
-        if 0 < len(skipped) < len(inner):
-            edited = _attempt(work.module, example, expected, step, context, outputs + skipped)
-    if edited is None:
-        raise WorkbenchError(
-            "The channels of this model can't be pruned: every edit breaks its forward pass.",
-            "Prune single weights (granularity: weight) instead.",
-        )
-    module, plan = edited
-    if skipped:
-        work.notes.append(
-            f"Left whole, as the model no longer runs when their channels are cut: {', '.join(skipped)}."
-            " (A shortcut with a fixed number of channels is the usual cause.)"
-        )
-    if step.ratio > 0 and not plan:
-        work.notes.append(
-            "No channel was removed: the layers are too narrow for this ratio"
-            f"{f' rounded to {step.round_to}' if step.round_to > 1 else ''}."
-        )
-    work.module = module
-    work.plan.extend(plan)
+
+    repeats: int = 1
+
+    def edit(self, units: list[int]) -> Edit:
+        indices = [unit + part * self.units for part in range(self.repeats) for unit in units]
+        return {"edit": "channels", "layer": self.name, "indices": sorted(indices)}
 
 
-def replay(module: nn.Module, example: Tensor, plan: Plan) -> None:
-    """Make the structural edits of `plan` on an unpruned module, in place."""
-    if plan:
-        with _quiet():
-            graph = tp.DependencyGraph().build_dependency(module.eval(), example_inputs=example)
-            graph.load_pruning_history([(name, bool(out), list(idxs)) for name, out, idxs in plan])
+def channel_groups(module: nn.Module, example: Tensor) -> tuple[list[Group], list[str]]:
+    """Every group of channels but the model's outputs, and the layers left alone as attention counts on their width.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    example : torch.Tensor
+        Prepared inputs, shape (N, ...).
+    """
+    graph = _graph(module, example)
+    names = {layer: name for name, layer in module.named_modules()}
+    inner = {name for attention in attentions(module) for name in attention.layers}
+    found: list[Group] = []
+    left: list[str] = []
+    for group in graph.get_all_groups(root_module_types=[nn.modules.conv._ConvNd, nn.Linear]):
+        members = [member for item in group for member in _members(graph, names, group, item)]
+        outs = tuple(dict.fromkeys(member.layer for member in members if member.role == "out"))
+        if not any(member.role == "in" for member in members):
+            continue  # what nothing takes in is an output
+        if set(outs) & inner or any(isinstance(item.dep.layer, nn.MultiheadAttention) for item in group):
+            left += outs
+            continue
+        repeats = _repeats(graph, group)
+        units = len(group[0].idxs) // repeats
+        shape = tuple((type(dep.layer).__name__, graph.is_out_channel_pruning_fn(dep.handler)) for dep, _ in group)
+        found.append(ChannelGroup(names[group[0].dep.layer], outs, units, members, shape, least(units), repeats))
+    return found, left
 
 
-def _attempt(
-    module: nn.Module, example: Tensor, expected: torch.Size, step: Prune, context: Context, ignored: list[str]
-) -> tuple[nn.Module, Plan] | None:
-    module = copy.deepcopy(module).eval()
-    if step.importance == "taylor":
-        accumulate_gradients(module, context.dataset)
-    torch.manual_seed(context.seed)
-    with _quiet():
-        pruner = _Pruner(
-            module,
-            example,
-            importance=IMPORTANCE[step.importance](),
-            pruning_ratio=step.ratio,
-            max_pruning_ratio=MOST,
-            global_pruning=step.scope == "global",
-            round_to=step.round_to if step.round_to > 1 else None,
-            ignored_layers=[module.get_submodule(name) for name in ignored],
-        )
-        try:
-            pruner.step()
-        except Exception:  # an edit that breaks a model may raise anything, in its own code too
-            return None
-    module.zero_grad()
-    plan = [(name, bool(out), [int(i) for i in idxs]) for name, out, idxs in pruner.pruning_history() if idxs]
-    return (module, plan) if _runs(module, example, expected) else None
+def mlp_groups(module: nn.Module, example: Tensor) -> tuple[list[Group], list[str]]:
+    """The hidden widths alone: what one linear layer computes and only linear layers take in."""
+    groups, left = channel_groups(module, example)
+    layers = dict(module.named_modules())
+    return [
+        group
+        for group in groups
+        if len(group.layers) == 1
+        and all(isinstance(layers[member.layer], nn.Linear) for member in group.members if member.role in ("out", "in"))
+    ], left
 
 
-class _Pruner(tp.pruner.BasePruner):
-    def _round_to(self, n_pruned: int, current_channels: int, round_to: int) -> int:
-        # Theirs rounds what is kept down, to nothing at all in a narrow layer, which then stays as it was.
-        if current_channels < round_to:
-            return 0
-        kept = round_to * round((current_channels - n_pruned) / round_to)
-        return int(current_channels - min(max(kept, round_to), current_channels // round_to * round_to))
+def cut_channels(module: nn.Module, example: Tensor, edits: Iterable[Edit]) -> None:
+    """Make edits of channels, in place."""
+    graph = _graph(module, example)
+    for edit in edits:
+        _group(graph, module.get_submodule(edit["layer"]), edit["indices"]).prune(record_history=False)
 
 
-def _outputs(module: nn.Module, example: Tensor) -> list[str]:
-    """The names of the layers whose channels are the model's own outputs: nothing downstream takes them in."""
-    graph = tp.DependencyGraph().build_dependency(module, example_inputs=example)
-    found = []
-    for name, layer in _layers(module):
-        group = _group(graph, layer, [0])
-        consumed = any(
-            graph.is_in_channel_pruning_fn(dep.handler)
-            and isinstance(dep.target.module, (nn.Linear, nn.modules.conv._ConvNd))
-            for dep, _ in group
-        )
-        if not consumed:
-            found.append(name)
-    return found
-
-
-def _survives(module: nn.Module, example: Tensor, expected: torch.Size, name: str) -> bool:
-    """Whether the model still runs when the first channel of one layer is cut."""
-    module = copy.deepcopy(module)
-    layer = dict(_layers(module))[name]
-    try:
-        with _quiet():
-            graph = tp.DependencyGraph().build_dependency(module, example_inputs=example)
-            if layer.weight.shape[0] > 1:
-                _group(graph, layer, [0]).prune()
-        return _runs(module, example, expected)
-    except Exception:  # an edit that breaks a model may raise anything, in its own code too
-        return False
-
-
-def _runs(module: nn.Module, example: Tensor, expected: torch.Size) -> bool:
-    try:
-        with torch.no_grad():
-            return module(example).shape == expected and all(p.numel() for p in module.parameters())
-    except Exception:  # an edit that breaks a model may raise anything, in its own code too
-        return False
-
-
-def _layers(module: nn.Module) -> "list[tuple[str, nn.Linear | nn.modules.conv._ConvNd]]":
-    return [(n, m) for n, m in module.named_modules() if isinstance(m, (nn.Linear, nn.modules.conv._ConvNd))]
+def _graph(module: nn.Module, example: Tensor) -> "tp.DependencyGraph":
+    with warnings.catch_warnings(action="ignore"):
+        return tp.DependencyGraph().build_dependency(module.eval(), example_inputs=example)
 
 
 def _group(graph: "tp.DependencyGraph", layer: nn.Module, channels: list[int]) -> "tp.dependency.Group":
     return graph.get_pruning_group(layer, graph.get_pruner_of_module(layer).prune_out_channels, channels)
 
 
-def _quiet() -> warnings.catch_warnings:
-    return warnings.catch_warnings(action="ignore")
+def _repeats(graph: "tp.DependencyGraph", group: "tp.dependency.Group") -> int:
+    """Into how many equal parts the strictest layer of the group divides its channels."""
+    counts = [1]
+    for dep, _ in group:
+        pruner = graph.get_pruner_of_module(dep.layer)
+        if pruner is None or _depthwise(dep.layer):
+            continue
+        out = graph.is_out_channel_pruning_fn(dep.handler)
+        counts.append((pruner.get_out_channel_groups if out else pruner.get_in_channel_groups)(dep.layer))
+    return max(counts)
+
+
+def _depthwise(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.modules.conv._ConvNd) and layer.groups == layer.out_channels
+
+
+def _members(graph: "tp.DependencyGraph", names: dict, group: "tp.dependency.Group", item: object) -> list[Member]:
+    """The weight that one item of a group cuts, if it has one and its slices belong to single units."""
+    layer, handler, roots = item.dep.layer, item.dep.handler, item.root_idxs  # type: ignore[attr-defined]
+    weight = getattr(layer, "weight", None)
+    if layer not in names or not isinstance(weight, nn.Parameter) or any(root is None for root in roots):
+        return []
+    out = graph.is_out_channel_pruning_fn(handler)
+    if isinstance(layer, (nn.Linear, nn.modules.conv._ConvNd)):
+        role, dim = ("out", 0) if out else ("in", 1)
+        dim = 1 - dim if getattr(layer, "transposed", False) else dim
+    else:
+        role, dim = ("scale" if isinstance(layer, nn.modules.batchnorm._BatchNorm) else "norm"), weight.ndim - 1
+    units = len(group[0].idxs) // _repeats(graph, group)
+    of = torch.tensor(roots) % units
+    if len(set(torch.bincount(of, minlength=units).tolist())) != 1:
+        return []
+    channels = torch.tensor(item.idxs)[of.argsort(stable=True)].view(units, -1)  # type: ignore[attr-defined]
+    name = names[layer]
+    return [Member(role, name, f"{name}.weight" if name else "weight", dim, channels % weight.shape[dim], channels)]

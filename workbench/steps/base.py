@@ -29,7 +29,7 @@ class Work:
     constraints : dict of str to Constraint
         What every later training respects, by kind (``zeros``, ...), in the order it was laid on.
     plan : list
-        The structural edits so far, in torch-pruning's replayable form: (layer, is output channel, indices).
+        The structural edits so far, as plain data that `workbench.pruning.plan.replay` makes again.
     architecture : str or None
         The zoo model that took the place of the study's own, with a plan of its own; None if none did.
     quantization : Quantize or None
@@ -44,7 +44,7 @@ class Work:
 
     module: "nn.Module"
     constraints: "dict[str, Constraint]" = field(default_factory=dict)
-    plan: list[tuple[str, bool, list[int]]] = field(default_factory=list)
+    plan: list[dict[str, Any]] = field(default_factory=list)
     architecture: str | None = None
     quantization: "Quantize | None" = None
     grids: "dict[str, Grid]" = field(default_factory=dict)

@@ -1,33 +1,81 @@
 """Prune: remove what matters least."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field, model_validator
+
+from workbench.errors import WorkbenchError
 from workbench.knobs import knob
 from workbench.steps.base import Context, Step, Work
 
+_UNITS = ("l1", "l2", "group", "taylor", "hessian", "lamp", "fpgm", "ablation", "random")
+_WEIGHTS = ("l1", "l2", "taylor", "random")
+_SCOPES = ("layer", "global", "isomorphic")
+_TARGETS = ("none", "macs", "parameters", "bytes", "latency")
+
+WORKS_WITH: dict[str, dict[str, tuple[str, ...]]] = {
+    "channel": {"importance": (*_UNITS, "bn", "apoz"), "scope": (*_SCOPES, "latency"), "target": _TARGETS},
+    "mlp": {"importance": (*_UNITS, "apoz"), "scope": (*_SCOPES, "latency"), "target": _TARGETS},
+    "head": {"importance": _UNITS, "scope": _SCOPES, "target": _TARGETS},
+    "block": {
+        "importance": ("l1", "l2", "taylor", "hessian", "ablation", "random"),
+        "scope": ("layer", "global"),
+        "target": _TARGETS,
+    },
+    "weight": {"importance": _WEIGHTS, "scope": ("layer", "global"), "target": ("none",)},
+}
+"""What each granularity can be combined with, by knob."""
+
 
 class Prune(Step):
-    """Remove the least important channels, or set the least important single weights to zero.
+    """Remove the least important channels, heads or blocks, or set the least important single weights to zero.
 
-    Channels are really cut out, with everything that depends on them; the classifier's outputs never are. Single
-    weights become zeros and stay so in any later training; dense kernels run zeros like any number.
+    Channels are really cut out, with everything that depends on them; the classifier's outputs never are. Heads are
+    those of attention, and widths (mlp) the hidden features between two linear layers. Blocks are parts of the model
+    whose output has the shape of their input, and which it can do without. Single weights become zeros and stay so in
+    any later training; dense kernels run zeros like any number.
 
     References
     ----------
-    Fang et al.: DepGraph, 2023 (arXiv 2301.12900), for channels. Han et al.: Learning both Weights and Connections,
-    2015 (arXiv 1506.02626), for single weights. Molchanov et al.: Importance Estimation for Neural Network Pruning,
-    2019 (arXiv 1906.10771), for the Taylor importance.
+    Fang et al.: DepGraph, 2023 (arXiv 2301.12900), for what depends on a channel, and the norm of the whole group.
+    Fang et al.: Isomorphic Pruning, 2024 (arXiv 2407.04616). Yang et al.: NetAdapt, 2018 (arXiv 1804.03230), and
+    Shen et al.: HALP, 2022 (arXiv 2110.10811), for channels chosen by measured latency. Michel et al.: Are Sixteen
+    Heads Really Better than One?, 2019 (arXiv 1905.10650). Han et al.: Learning both Weights and Connections, 2015
+    (arXiv 1506.02626), for single weights. `workbench.pruning.importance` names the paper of each importance.
     """
 
     ratio: float = knob(0.5, ge=0.0, le=0.95, step=0.05, share=True, label="Pruning ratio", help="Share to remove.")
-    granularity: Literal["channel", "weight"] = knob(
-        "channel", help="Whole channels make the model smaller and faster; single weights only turn into zeros."
+    granularity: Literal["channel", "mlp", "head", "block", "weight"] = knob(
+        "channel",
+        help="Channels, hidden widths of linear layers (mlp), attention heads and whole blocks make the model smaller "
+        "and faster; single weights only turn into zeros.",
     )
-    importance: Literal["l1", "l2", "taylor", "random"] = knob(
-        "l2", help="What counts as unimportant: small weights (L1, L2), little effect on the loss (Taylor), or chance."
+    importance: Literal[
+        "l1", "l2", "group", "bn", "taylor", "hessian", "fpgm", "lamp", "apoz", "ablation", "random"
+    ] = knob(
+        "l2",
+        help="What counts as unimportant: small weights (L1, L2, LAMP; group: of all that hangs together), small "
+        "batch-norm scales (BN), little effect on the loss (Taylor, Hessian) or on the outputs (ablation: tried one "
+        "by one), filters like the others (FPGM), activations that are mostly zero (APoZ), or chance.",
     )
-    scope: Literal["layer", "global"] = knob(
-        "layer", help="The same share of every layer, or the least important of the whole model."
+    scope: Literal["layer", "global", "isomorphic", "latency"] = knob(
+        "layer",
+        help="The same share of every layer, or the least important of the whole model, of layers of one kind "
+        "(isomorphic), or per millisecond that they cost on this device (latency).",
+    )
+    target: Literal["none", "macs", "parameters", "bytes", "latency"] = knob(
+        "none",
+        help="Prune by the ratio (none), or find the ratio at which the model keeps the share below of its "
+        "operations (MACs), parameters, file size or measured latency.",
+    )
+    keep: float = knob(
+        0.5,
+        ge=0.05,
+        le=1.0,
+        step=0.05,
+        share=True,
+        label="Keep at most",
+        help="What the target may be, as a share of what it was before this step.",
     )
     round_to: int = knob(
         1,
@@ -39,9 +87,25 @@ class Prune(Step):
         help="Keep a multiple of this many channels: int8 kernels like multiples of 8 or 16.",
         advanced=True,
     )
+    layers: dict[str, Annotated[float, Field(ge=0.0, le=0.95)]] = knob(
+        {}, label="Ratios by layer", help="Ratios of single layers; 0 leaves a layer alone.", advanced=True
+    )
+
+    @model_validator(mode="after")
+    def _works(self) -> "Prune":
+        for name, choices in WORKS_WITH[self.granularity].items():
+            chosen = getattr(self, name)
+            if chosen not in choices:
+                raise WorkbenchError(
+                    f"Pruning with granularity '{self.granularity}' can't have {name} '{chosen}'.",
+                    f"Choose one of: {', '.join(choices)}.",
+                )
+        return self
 
     def apply(self, work: Work, context: Context) -> None:
         from workbench.pruning import GRANULARITIES
 
-        context.report(message=f"Pruning {self.ratio:.0%} of {'every layer' if self.scope == 'layer' else 'the model'}")
+        what = "every layer" if self.scope == "layer" else "the model"
+        aim = f"{self.ratio:.0%} of {what}" if self.target == "none" else f"to {self.keep:.0%} of its {self.target}"
+        context.report(message=f"Pruning {aim}")
         GRANULARITIES[self.granularity](work, self, context)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from workbench import Dataset, Prune, WorkbenchError
 from workbench.models import MODELS, fitted
-from workbench.pruning.channels import replay
+from workbench.pruning.plan import replay
 from workbench.steps.base import Context, Work
 from workbench.weights import weight_hash
 
@@ -76,7 +76,7 @@ def _widths(module: nn.Module) -> list[int]:
 
 
 def _removed(work: Work, layer: str) -> list[int]:
-    return next(indices for name, out, indices in work.plan if name == layer and out)
+    return next(edit["indices"] for edit in work.plan if edit["layer"] == layer)
 
 
 @pytest.mark.parametrize(("importance", "removed"), [("l1", [0]), ("l2", [1])])

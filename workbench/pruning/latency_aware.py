@@ -1,0 +1,141 @@
+"""Channels chosen by what they cost on this device: the least importance lost per millisecond measured as saved."""
+
+import copy
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from workbench.pruning.allocation import Kept
+from workbench.pruning.groups import Group
+from workbench.pruning.plan import replay
+from workbench.pruning.targets import exported, timed
+from workbench.steps.base import Context, Work
+from workbench.steps.prune import Prune
+
+LEVELS = 4  # widths that are timed for each group at most
+
+
+class LatencyAware:
+    """The order in which to narrow groups: a path along which each step loses the least importance per time saved.
+
+    Each group is narrowed alone to a few widths (multiples that kernels like), exported, and timed against the whole
+    model in one loop. ``saved(g, k)`` is the share of the latency that goes when group g keeps k units. The path is
+    greedy: of all groups g and widths k below the present one, take the least::
+
+        lost importance / ((saved(g, k) - saved(g, now)) * share of the MACs of g's layers that others have left)
+
+    The last factor is there as a layer's time falls with its inputs and its outputs. Widths that save nothing that
+    can be measured are never taken. Groups of equal shape and cost are timed once.
+
+    References
+    ----------
+    Yang et al.: NetAdapt, 2018 (arXiv 1804.03230), for measuring on the device and the greedy order. Shen et al.:
+    HALP, 2022 (arXiv 2110.10811), for importance against latency.
+
+    Attributes
+    ----------
+    path : list of (int, int)
+        Group and the units that it then keeps.
+    note : str
+    """
+
+    def __init__(self, groups: list[Group], scores: list[Tensor], work: Work, step: Prune, context: Context):
+        self.groups, self.scores = groups, scores
+        self.macs = _macs(work.module, context)
+        inputs = context.dataset.prepare(context.dataset.calibration.inputs[: max(2, context.batch)])
+        measured: dict[tuple, float] = {}
+        self.saved: list[dict[int, float]] = []
+        with tempfile.TemporaryDirectory() as folder:
+            reference = exported(work, context, inputs, Path(folder))
+            for index, group in enumerate(groups):
+                context.report(share=index / len(groups), message=f"Timing narrower {group.name}")
+                cost = tuple(self.macs.get(member.layer, 0) for member in group.members)
+                for kept in levels(group, step.round_to):
+                    if (group.shape, group.units, cost, kept) not in measured:
+                        narrow = Work(copy.deepcopy(work.module).eval())
+                        gone = scores[index].argsort(stable=True)[: group.units - kept].tolist()
+                        replay(narrow.module, torch.from_numpy(inputs[:2]), [group.edit(sorted(gone))])
+                        speedup = timed(reference, narrow, context, inputs, Path(folder))
+                        saved = 1 - 1 / speedup.value if speedup.low > 1 else 0.0
+                        measured[group.shape, group.units, cost, kept] = saved
+                self.saved.append(
+                    {kept: measured[group.shape, group.units, cost, kept] for kept in levels(group, step.round_to)}
+                )
+        self.path = self._walk()
+        self.note = (
+            f"{len(measured)} narrower models were exported and timed to see which channels cost time on"
+            f" {context.runtime.title if context.runtime else ''}. Measured again, the choice may come out a little"
+            " different."
+        )
+
+    def at(self, ratio: float) -> Kept:
+        """So far along the path that the share of all units is gone; no further than where time is saved."""
+        kept = [group.units for group in self.groups]
+        most = ratio * sum(kept)
+        for index, count in self.path:
+            gone = sum(group.units for group in self.groups) - sum(kept) + kept[index] - count
+            if gone > most:
+                continue
+            kept[index] = count
+        return kept
+
+    def _walk(self) -> list[tuple[int, int]]:
+        now = [group.units for group in self.groups]
+        worth = [score.sort(stable=True).values.cumsum(0) for score in self.scores]
+        path: list[tuple[int, int]] = []
+        while True:
+            best: tuple[float, int, int] | None = None
+            for index, group in enumerate(self.groups):
+                lost = 0.0 if now[index] == group.units else float(worth[index][group.units - now[index] - 1])
+                for kept, saved in self.saved[index].items():
+                    gain = (saved - self.saved[index].get(now[index], 0.0)) * self._left(index, now)
+                    if kept < now[index] and gain > 0:
+                        price = (float(worth[index][group.units - kept - 1]) - lost) / gain
+                        if best is None or price < best[0]:
+                            best = price, index, kept
+            if best is None:
+                return path
+            path.append(best[1:])
+            now[best[1]] = best[2]
+
+    def _left(self, index: int, now: Kept) -> float:
+        """The share of the MACs of a group's layers that is left by the cuts of all other groups."""
+        layers = {member.layer for member in self.groups[index].members if member.layer in self.macs}
+        whole = left = 1e-30
+        for layer in layers:
+            share = 1.0
+            for other, group in enumerate(self.groups):
+                touching = sum(member.layer == layer and member.role in ("in", "out") for member in group.members)
+                if other != index:
+                    share *= (now[other] / group.units) ** touching
+            whole, left = whole + self.macs[layer], left + self.macs[layer] * share
+        return left / whole
+
+
+def levels(group: Group, round_to: int) -> list[int]:
+    """The widths to time: multiples of what the step rounds to, else of 8, or of 4 for groups narrower than 32."""
+    multiple = round_to if round_to > 1 else 8 if group.units >= 32 else 4
+    widths = [width for width in range(multiple, group.units, multiple) if width >= group.least]
+    stride = -(-len(widths) // LEVELS) or 1
+    return widths[::-1][::stride] if stride == 1 else widths[::stride][::-1]
+
+
+def _macs(module: nn.Module, context: Context) -> dict[str, int]:
+    """Multiply-accumulates of each layer for one input: weights times positions of the output."""
+    found: dict[str, int] = {}
+    handles = []
+    for name, layer in module.named_modules():
+        if isinstance(layer, (nn.Linear, nn.modules.conv._ConvNd)):
+
+            def hook(layer: nn.Module, inputs: tuple, output: Tensor, name: str = name) -> None:
+                weight = layer.get_parameter("weight")
+                found[name] = weight.numel() * output.numel() // weight.shape[0]
+
+            handles.append(layer.register_forward_hook(hook))
+    with torch.no_grad():
+        module.eval()(torch.from_numpy(context.dataset.prepare(context.dataset.calibration.inputs[:1])))
+    for handle in handles:
+        handle.remove()
+    return found

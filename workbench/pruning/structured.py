@@ -1,0 +1,192 @@
+"""Structured pruning: find what can be removed, rank it, cut as much as the step asks for, and check that it runs."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from workbench.errors import WorkbenchError
+from workbench.pruning.allocation import SCOPES, Kept, own_ratios, rounded
+from workbench.pruning.blocks import block_groups
+from workbench.pruning.channels import channel_groups, mlp_groups
+from workbench.pruning.groups import Edit, Group
+from workbench.pruning.heads import head_groups
+from workbench.pruning.importance import IMPORTANCES
+from workbench.pruning.latency_aware import LatencyAware
+from workbench.pruning.plan import replay
+from workbench.pruning.targets import reach
+from workbench.steps.base import Context, Work
+from workbench.steps.prune import Prune
+
+Find = Callable[[nn.Module, Tensor], tuple[list[Group], list[str]]]
+FIND: dict[str, tuple[str, Find]] = {
+    "channel": ("channels", channel_groups),
+    "mlp": ("hidden widths of linear layers", mlp_groups),
+    "head": ("attention heads that can be told apart", head_groups),
+    "block": ("blocks that it can do without", block_groups),
+}
+
+
+def prune_structure(work: Work, step: Prune, context: Context) -> None:
+    """Cut the least important units of the step's granularity out of the model, and note what was and wasn't done.
+
+    Raises
+    ------
+    WorkbenchError
+        If there is nothing to cut, every cut breaks the model, or the target is out of reach.
+    """
+    structure = Structure(work, step, context)
+    if step.target == "none":
+        pruned = structure.at(step.ratio)
+    else:
+        pruned, told = reach(structure.at, work, step, context)
+        structure.notes.append(told)
+    work.module = pruned.module
+    work.plan.extend(pruned.edits)
+    work.notes.extend(structure.notes + pruned.notes)
+
+
+@dataclass
+class Pruned:
+    """A pruned copy of a module, and the edits that made it so."""
+
+    module: nn.Module
+    edits: list[Edit]
+    notes: list[str] = field(default_factory=list)
+
+
+class Structure:
+    """A model's groups, their scores, and what it becomes at a ratio.
+
+    Attributes
+    ----------
+    groups : list of Group
+    scores : list of torch.Tensor
+        One for each group, shape (units,).
+    notes : list of str
+        What was left alone, and why.
+    """
+
+    def __init__(self, work: Work, step: Prune, context: Context):
+        self.module, self.step, self.context = work.module, step, context
+        self.example = torch.from_numpy(context.dataset.prepare(context.dataset.calibration.inputs[:2]))
+        with torch.no_grad():
+            self.expected = self.module.eval()(self.example).shape
+        self.notes: list[str] = []
+        kind, find = FIND[step.granularity]
+        groups, left = find(self.module, self.example)
+        if left and step.granularity in ("channel", "head"):
+            self.notes.append(
+                f"Left whole, as attention counts on their width: {', '.join(left)}."
+                + (" (Granularity 'head' prunes attention.)" if step.granularity == "channel" else "")
+            )
+        if not groups:
+            why = ": all that its layers compute are its outputs" if step.granularity == "channel" and not left else ""
+            raise WorkbenchError(
+                f"This model has no {kind} to prune{why}.",
+                "Prune single weights (granularity: weight) instead.",
+            )
+        table = step.layers
+        layers = [name for name, part in self.module.named_modules() if name and list(part.parameters(recurse=False))]
+        own = own_ratios(groups, table, layers)
+        found = IMPORTANCES[step.importance](groups, self.module, context)
+        ranked = [index for index, score in enumerate(found) if score is not None]
+        if len(ranked) < len(groups):
+            unranked = [layer for index, group in enumerate(groups) if index not in ranked for layer in group.layers]
+            self.notes.append(f"Left whole, as '{step.importance}' has nothing to rank them by: {', '.join(unranked)}.")
+        self.own = {ranked.index(index): ratio for index, ratio in own.items() if index in ranked}
+        self.groups = [groups[index] for index in ranked]
+        self.scores = [score.detach().double() for score in found if score is not None]
+        self._latency: LatencyAware | None = None
+        self._work = work
+
+    def at(self, ratio: float) -> Pruned:
+        """The model pruned by a ratio; groups whose cut breaks it are left whole from then on, and noted.
+
+        Raises
+        ------
+        WorkbenchError
+            If every cut breaks it.
+        """
+        pruned = self._cut(self._kept(ratio), ratio)
+        if pruned is None:
+            broken = [index for index, group in enumerate(self.groups) if not self._survives(group)]
+            if 0 < len(broken) < len(self.groups):
+                named = [layer for index in broken for layer in self.groups[index].layers]
+                self.notes.append(
+                    f"Left whole, as the model no longer runs when their channels are cut: {', '.join(named)}."
+                    " (A shortcut with a fixed number of channels is the usual cause.)"
+                )
+                self._drop(broken)
+                pruned = self._cut(self._kept(ratio), ratio)
+        if pruned is None:
+            raise WorkbenchError(
+                "The channels of this model can't be pruned: every edit breaks its forward pass.",
+                "Prune single weights (granularity: weight) instead.",
+            )
+        return pruned
+
+    def _kept(self, ratio: float) -> Kept:
+        """How many units of each group stay."""
+        free = [index for index in range(len(self.groups)) if index not in self.own]
+        groups, scores = [self.groups[i] for i in free], [self.scores[i] for i in free]
+        if self.step.scope == "latency":
+            if self._latency is None:
+                self._latency = LatencyAware(groups, scores, self._work, self.step, self.context)
+                self.notes.append(self._latency.note)
+            counts = self._latency.at(ratio)
+        elif self.step.granularity == "block":  # each is one unit: its share can only be of all
+            counts = SCOPES["global"](groups, scores, ratio)
+        else:
+            counts = SCOPES[self.step.scope](groups, scores, ratio)
+        multiple = self.step.round_to if self.step.granularity in ("channel", "mlp") else 1
+        kept = dict(zip(free, counts, strict=True))
+        for index, own in self.own.items():
+            group = self.groups[index]
+            kept[index] = max(group.least, group.units - round(group.units * own))
+        return [rounded(kept[index], group, multiple) for index, group in enumerate(self.groups)]
+
+    def _cut(self, kept: Kept, ratio: float) -> Pruned | None:
+        edits = []
+        for group, score, count in zip(self.groups, self.scores, kept, strict=True):
+            if count < group.units:
+                edits.append(group.edit(sorted(score.argsort(stable=True)[: group.units - count].tolist())))
+        module = copy.deepcopy(self.module).eval()
+        if not self._made(module, edits):
+            return None
+        return Pruned(module, edits, self._said(kept, ratio, edits))
+
+    def _said(self, kept: Kept, ratio: float, edits: list[Edit]) -> list[str]:
+        if ratio > 0 and not edits:
+            what = {"channel": "channel", "mlp": "hidden feature"}.get(self.step.granularity, self.step.granularity)
+            rounding = f" rounded to {self.step.round_to}" if self.step.round_to > 1 else ""
+            return [f"No {what} was removed: the layers are too narrow for this ratio{rounding}."]
+        floor = [
+            f"{group.name} ({count} of {group.units})"
+            for group, count in zip(self.groups, kept, strict=True)
+            if count == group.least < group.units
+            and group.units > 1
+            and (self.step.scope != "layer" or group.units - round(group.units * ratio) < count)
+        ]
+        return [f"No layer is ever emptied; these keep the least that they can: {', '.join(floor)}."] if floor else []
+
+    def _survives(self, group: Group) -> bool:
+        """Whether the model still runs when the first unit of one group is cut."""
+        return group.units <= group.least or self._made(copy.deepcopy(self.module), [group.edit([0])])
+
+    def _made(self, module: nn.Module, edits: list[Edit]) -> bool:
+        """Whether the edits could be made on the module, and left it running."""
+        try:
+            replay(module, self.example, edits)
+            with torch.no_grad():
+                return module(self.example).shape == self.expected and all(p.numel() for p in module.parameters())
+        except Exception:  # an edit that breaks a model may raise anything, in its own code too
+            return False
+
+    def _drop(self, broken: list[int]) -> None:
+        whole = [index for index in range(len(self.groups)) if index not in broken]
+        self.own = {whole.index(index): ratio for index, ratio in self.own.items() if index in whole}
+        self.groups, self.scores = [self.groups[i] for i in whole], [self.scores[i] for i in whole]
+        self._latency = None
