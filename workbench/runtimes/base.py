@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.errors import WorkbenchError
+from workbench.profiling import RUNS, Operation
 
 if TYPE_CHECKING:
     from workbench.steps.base import Work
@@ -70,6 +71,36 @@ class Runtime(ABC):
 
     @abstractmethod
     def _load(self, path: Path, threads: int, device: str) -> Session: ...
+
+    def profile(self, path: Path, inputs: np.ndarray, threads: int = 1, runs: int = RUNS) -> list[Operation]:
+        """The artifact's operations in the order of their execution, timed on the CPU by the runtime's own profiler.
+
+        Raises
+        ------
+        WorkbenchError
+            If this runtime can't tell.
+        """
+        raise WorkbenchError(
+            f"{self.title} does not tell how long each of its operations takes.",
+            "Choose the runtime 'onnxruntime' or 'torch' to see where the time goes.",
+        )
+
+    def activations(self, path: Path, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """What each layer of the artifact gives for these inputs, after its activation function, by the layer's name.
+
+        Raises
+        ------
+        WorkbenchError
+            If this runtime can't tell.
+        """
+        raise WorkbenchError(
+            f"{self.title} does not show what is computed inside its artifact.",
+            "Choose the runtime 'onnxruntime' or 'torch' to compare layers.",
+        )
+
+    def weight_bits(self, path: Path) -> dict[str, int]:
+        """Bits of each stored weight, by the layer's name; a layer that is left out has 32."""
+        return {}
 
     def warm_up(self) -> None:  # noqa: B027 (most need none)
         """Import what is slow to import, before a user waits for it."""

@@ -1,17 +1,20 @@
 """ONNX Runtime: small, quick to export to, with int8 kernels; the artifact is an .onnx file."""
 
 import contextlib
+import json
 import logging
 import tempfile
 import warnings
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.profiling import RUNS, WARMUP, Operation, medians
 from workbench.runtimes.base import Kernel, Runtime, Session
+from workbench.runtimes.onnx_graph import name_weights, owner, owners, places, plain
 from workbench.steps.base import Work
 from workbench.steps.quantize import Quantize
 
@@ -23,7 +26,7 @@ BLOCK = 32  # weights that share a scale in weight-only quantization
 
 
 class OnnxSession(Session):
-    def __init__(self, path: Path, threads: int, device: str):
+    def __init__(self, path: Path | bytes, threads: int, device: str, trace: Path | None = None):
         import onnxruntime as ort
 
         options = ort.SessionOptions()
@@ -33,6 +36,8 @@ class OnnxSession(Session):
         # Threads that spin between runs would take the processor from whatever is timed next.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         providers = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+        if trace is not None:
+            options.enable_profiling, options.profile_file_prefix = True, str(trace)
         self._session = ort.InferenceSession(path, options, providers=[providers[device]])
         if self._session.get_providers()[0] != providers[device]:
             raise RuntimeError(f"ONNX Runtime fell back to {self._session.get_providers()[0]}")
@@ -40,6 +45,16 @@ class OnnxSession(Session):
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
         return self._session.run(None, {self._input: inputs})[0]
+
+    def every_output(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """All outputs of the graph, by name."""
+        names = [output.name for output in self._session.get_outputs()]
+        return dict(zip(names, self._session.run(names, {self._input: inputs}), strict=True))
+
+    def trace(self) -> list[dict[str, Any]]:
+        """End the profiling; the nodes that were executed, oldest first."""
+        events = json.loads(Path(self._session.end_profiling()).read_text(encoding="utf-8"))
+        return [event for event in events if event["cat"] == "Node" and event["name"].endswith("_kernel_time")]
 
 
 class OnnxRuntime(Runtime):
@@ -85,12 +100,40 @@ class OnnxRuntime(Runtime):
     def _load(self, path: Path, threads: int, device: str) -> Session:
         return OnnxSession(path, threads, device)
 
+    def profile(self, path: Path, inputs: np.ndarray, threads: int = 1, runs: int = RUNS) -> list[Operation]:
+        with tempfile.TemporaryDirectory() as folder:
+            session = OnnxSession(path, threads, "cpu", trace=Path(folder, "trace"))
+            for _ in range(WARMUP + runs):
+                session(inputs)
+            events = session.trace()
+        last = {event["name"]: event["args"] for event in events}
+        known = owners(places(_graph(path)))
+        return [
+            Operation(plain(name), kind, owner(name, kind, known), microseconds / 1e3, _integer(last[name]))
+            for name, microseconds in medians((event["name"], event["dur"]) for event in events).items()
+            if (kind := last[name]["op_name"])
+        ]
+
+    def activations(self, path: Path, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        import onnx
+
+        model = onnx.load(path)
+        layers = {place.output: place.layer for place in places(model.graph)}
+        ends = {value.name for value in model.graph.output}
+        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in layers if name not in ends)
+        shown = OnnxSession(model.SerializeToString(), 1, "cpu").every_output(inputs)
+        return {layer: shown[name] for name, layer in layers.items()}
+
+    def weight_bits(self, path: Path) -> dict[str, int]:
+        return {place.layer: place.bits for place in places(_graph(path))}
+
     def _export(self, work: Work, example: np.ndarray, calibration: np.ndarray, path: Path) -> None:
         import onnx
 
         with tempfile.TemporaryDirectory() as folder, _quiet():
             plain, out = Path(folder, "plain.onnx"), Path(folder, "out.onnx")
             _to_onnx(work, example, plain)
+            _name_weights(plain)
             if work.quantization is None:
                 out = plain
             else:
@@ -98,6 +141,18 @@ class OnnxRuntime(Runtime):
             model = onnx.load(out)
             _strip(model)
             onnx.save(model, path)
+
+
+def _graph(path: Path) -> "onnx.GraphProto":
+    import onnx
+
+    return onnx.load(path).graph
+
+
+def _integer(event: dict[str, Any]) -> bool:
+    """Whether a node computes with integers; weight-only kernels turn theirs into floats first."""
+    kinds = {kind for given in event["input_type_shape"] for kind in given}
+    return bool(kinds & {"int8", "uint8"}) and event["op_name"] != "MatMulNBits"
 
 
 def _to_onnx(work: Work, example: np.ndarray, path: Path) -> None:
@@ -217,6 +272,14 @@ def _gemm_to_matmul(model: "onnx.ModelProto") -> None:
             nodes.append(helper.make_node("Add", [product, node.input[2]], node.output, name=f"{node.name}_bias"))
     del model.graph.node[:]
     model.graph.node.extend(nodes)
+
+
+def _name_weights(path: Path) -> None:
+    import onnx
+
+    model = onnx.load(path)
+    if name_weights(model.graph):
+        onnx.save(model, path)
 
 
 def _strip(model: "onnx.ModelProto") -> None:

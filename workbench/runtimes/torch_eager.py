@@ -2,11 +2,16 @@
 
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.profiling import RUNS, WARMUP, Operation, medians
 from workbench.runtimes.base import Runtime, Session
 from workbench.steps.base import Work
+
+if TYPE_CHECKING:
+    import torch
 
 
 class TorchSession(Session):
@@ -68,3 +73,65 @@ class TorchEager(Runtime):
 
     def _load(self, path: Path, threads: int, device: str) -> Session:
         return TorchSession(path, threads, device)
+
+    def profile(self, path: Path, inputs: np.ndarray, threads: int = 1, runs: int = RUNS) -> list[Operation]:
+        import torch
+
+        program = torch.export.load(path).module()
+        nodes = {node.name: node for node in program.graph.nodes if node.op == "call_function"}
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+                for _ in range(WARMUP + runs):
+                    _walk(program, inputs)
+        finally:
+            torch.set_num_threads(before)
+        events = ((event.name, event.time_range.elapsed_us()) for event in profiler.events() if event.name in nodes)
+        return [
+            Operation(name, str(nodes[name].target).removesuffix(".default"), _layer(nodes[name]), microseconds / 1e3)
+            for name, microseconds in medians(events).items()
+        ]
+
+    def activations(self, path: Path, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        import torch
+
+        program = torch.export.load(path).module()
+        found = {layer: node for node in program.graph.nodes if (layer := _layer(node)) is not None}
+        shown = _walk(program, inputs)
+        return {layer: shown[_end(node).name].numpy() for layer, node in found.items()}
+
+
+def _walk(program: "torch.nn.Module", inputs: np.ndarray) -> "dict[str, torch.Tensor]":
+    """Run a program node by node, each under its name in a profile; the result of each."""
+    import torch
+
+    shown = {}
+
+    class Walk(torch.fx.Interpreter):
+        def run_node(self, node: torch.fx.Node) -> Any:
+            with torch.profiler.record_function(node.name):
+                shown[node.name] = super().run_node(node)
+            return shown[node.name]
+
+    with torch.inference_mode():
+        Walk(program).run(torch.from_numpy(inputs))
+    return shown
+
+
+def _layer(node: "torch.fx.Node") -> str | None:
+    """The layer whose weight a convolution or matrix product uses."""
+    if node.op != "call_function" or not any(word in str(node.target) for word in ("conv", "linear", "mm")):
+        return None
+    weights = [n.target for n in node.all_input_nodes if n.op == "get_attr" and str(n.target).endswith("weight")]
+    return str(weights[0]).rpartition(".")[0] if weights else None
+
+
+def _end(node: "torch.fx.Node") -> "torch.fx.Node":
+    """The last of what follows a layer and belongs to it: its batch normalization and activation function."""
+    while len(node.users) == 1:
+        (user,) = node.users
+        if user.op != "call_function" or not any(word in str(user.target) for word in ("batch_norm", "relu")):
+            break
+        node = user
+    return node
