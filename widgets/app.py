@@ -12,18 +12,17 @@ from typing import Any
 
 import ipywidgets as w
 
-from widgets.controls import StepPanel
 from widgets.pickers import Pickers
+from widgets.recipe_editor import RecipeEditor
 from widgets.result import ResultCard
 from widgets.tradeoff import TradeoffPlot
 from widgets.words import recipe_words
 from widgets.work import WorkBar
 from workbench import Recipe, Study, Trial, WorkbenchError
-from workbench.steps import STEPS
 from workbench.workers import Job, LocalWorkers
 
 LOOK = 1.0  # seconds between two looks at the study's folder
-FIRST_ON = ("prune", "distill", "quantize")
+FIRST = ("prune", "distill", "quantize")
 STYLE = Path(__file__).with_name("theme.css")
 TITLE = "<h1>Compression Workbench</h1><span>Smaller and faster neural networks: measured, not guessed.</span>"
 log = logging.getLogger(__name__)
@@ -49,7 +48,7 @@ class Workbench(w.VBox):
         self._acting = threading.RLock()  # the page, the progress bar and the watcher take turns
         self.message = w.HTML()
         self.message.add_class("wb-message")
-        self.panels = {name: StepPanel(step, on=name in FIRST_ON) for name, step in STEPS.items()}
+        self.editor = RecipeEditor(FIRST)
         self.run_button = w.Button(
             description="Run", button_style="primary", tooltip="Carry the recipe out and measure it", disabled=True
         )
@@ -104,7 +103,7 @@ class Workbench(w.VBox):
 
     def recipe(self) -> Recipe:
         """The recipe as the knobs stand."""
-        return Recipe(step for panel in self.panels.values() if (step := panel.step()) is not None)
+        return self.editor.recipe()
 
     def run(self) -> None:
         """Queue the recipe."""
@@ -148,9 +147,7 @@ class Workbench(w.VBox):
 
     def load(self, recipe: Recipe) -> None:
         """Set the knobs as in a recipe."""
-        steps = {step.key(): step for step in recipe}
-        for name, panel in self.panels.items():
-            panel.load(steps.get(name))
+        self.editor.load(recipe)
 
     def _finished(self, job: Job) -> None:
         def show() -> None:
@@ -187,7 +184,7 @@ class Workbench(w.VBox):
         self.message.value = f"<div role='alert'>{escape(sentence)}</div>" if sentence else ""
 
     def _left(self) -> w.Widget:
-        knobs = w.VBox([self.pickers, *self.panels.values()])
+        knobs = w.VBox([self.pickers, self.editor])
         knobs.add_class("wb-knobs")
         left = w.VBox([knobs, self.message, self.run_button])
         left.add_class("wb-left")

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from widgets import Workbench
-from workbench import Dataset, Distill, Finetune, Prune, Quantize, Recipe, Study
-from workbench.steps import STEPS
+from workbench import Dataset, Distill, Prune, Quantize, Recipe, Study
 
 
 def opened(study: Study, digits: Dataset, path: Path) -> Workbench:
@@ -59,13 +58,11 @@ def test_it_opens_on_the_study_with_all_its_trials(app):
 
 
 def test_the_recipe_is_what_the_knobs_say(app):
-    assert list(app.panels) == list(STEPS)
     assert app.recipe() == Recipe([Prune(), Distill(), Quantize()])
-    app.panels["prune"].controls["ratio"].value = 0.3
-    app.panels["finetune"].switch.value = True
-    app.panels["distill"].switch.value = False
-    app.panels["quantize"].controls["mode"].value = "dynamic"
-    assert app.recipe() == Recipe([Prune(ratio=0.3), Finetune(), Quantize(mode="dynamic")])
+    app.editor.card("prune").controls["ratio"].value = 0.3
+    app.editor.card("distill").switch.value = False
+    app.editor.card("quantize").controls["mode"].value = "dynamic"
+    assert app.recipe() == Recipe([Prune(ratio=0.3), Quantize(mode="dynamic")])
 
 
 def test_choosing_a_trial_shows_it_and_loads_its_recipe_into_the_knobs(app, study):
@@ -123,7 +120,7 @@ def test_run_brings_a_measured_point_and_shows_it_with_the_knobs_left_as_they_ar
     number = len(app.study.trials)
     app.run_button.click()
     assert said(app) == ""  # the refusal before is gone
-    app.panels["prune"].controls["ratio"].value = 0.6  # while it runs
+    app.editor.card("prune").controls["ratio"].value = 0.6  # while it runs
     wait_until(lambda: app.trials.value == number)
     assert points(app)[-1] == number
     assert f"Trial {number}: Prune 75%" in app.card.text.value
