@@ -16,6 +16,8 @@ from workbench.steps.base import Context
 
 # Processes that test side by side do not wait for each other's trials.
 os.environ.setdefault("WORKBENCH_LOCKS", tempfile.mkdtemp())
+# Nothing is taken from an earlier run, nor left to a later one.
+os.environ["WORKBENCH_CACHE"] = tempfile.mkdtemp()
 # Timings say nothing on a busy machine; a failing example is printed so that anyone can run it again.
 settings.register_profile("busy", deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 settings.load_profile("busy")

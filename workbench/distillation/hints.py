@@ -7,9 +7,11 @@ from torch import Tensor, nn
 from workbench.distillation.base import FeatureLoss
 from workbench.distillation.pairs import Pair, alike
 
+BETA = 100.0  # the weight against the other losses in Tian et al. 2020 (arXiv 1910.10699)
+
 
 class Hints(FeatureLoss):
-    """``1/2 * mean (u - r(v))^2`` for teacher outputs u and student outputs v, summed over the pairs.
+    """``BETA * mean (u - r(v))^2`` for teacher outputs u and student outputs v, summed over the pairs.
 
     The regressor r is learned along and thrown away: a 1x1 convolution for maps, a linear layer for anything else, and
     nothing where both are equally wide. Of the pairs found automatically the middle one is taken. The paper trains on
@@ -31,7 +33,7 @@ class Hints(FeatureLoss):
 
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
         told = [alike(r(v), u) for r, v, u in zip(self.regressors, student, teacher, strict=True)]
-        return sum(((u - v).square().mean() / 2 for v, u in told), start=student[0].new_zeros(()))
+        return BETA * sum(((u - v).square().mean() for v, u in told), start=student[0].new_zeros(()))
 
 
 def _regressor(pair: Pair) -> nn.Module:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from workbench.distillation.base import FeatureLoss
 from workbench.distillation.cache import LIMIT, logits_of
-from workbench.distillation.pairs import Pair, outputs, pair_layers
+from workbench.distillation.pairs import outputs, pair_layers
 from workbench.distillation.registry import FEATURES, TARGETS
 from workbench.errors import WorkbenchError
 from workbench.steps.base import Context, Work
@@ -68,11 +68,12 @@ class Lesson:
         step = self.step
         imitation = TARGETS[step.targets](logits, self._logits, step.temperature)
         value = step.alpha * imitation + (1 - step.alpha) * F.cross_entropy(logits, labels)
-        if self.features is None:
-            return value
-        ours = [self._ours[pair.student].float() for pair in self.features.pairs]
-        theirs = [self._theirs[pair.teacher] for pair in self.features.pairs]
-        return value + step.feature_weight * self.features(ours, theirs)
+        return value if self.features is None else value + step.feature_weight * self.difference(self.features)
+
+    def difference(self, features: FeatureLoss) -> Tensor:
+        """How far apart the features of the latest batch are."""
+        ours = [self._ours[pair.student].float() for pair in features.pairs]
+        return features(ours, [self._theirs[pair.teacher] for pair in features.pairs])
 
 
 def _feature_loss(teacher: nn.Module, student: nn.Module, step: "Distill", context: Context) -> FeatureLoss:
@@ -90,6 +91,3 @@ def _feature_loss(teacher: nn.Module, student: nn.Module, step: "Distill", conte
         )
     torch.manual_seed(context.seed)
     return kind(chosen)
-
-
-__all__ = ["Lesson", "Pair"]

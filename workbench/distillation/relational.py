@@ -10,7 +10,7 @@ from workbench.distillation.base import FeatureLoss
 from workbench.distillation.pairs import Pair
 
 DISTANCE, ANGLE = 25.0, 50.0  # the paper's weights
-MOST = 128  # samples of a batch that are looked at, as their triples grow with the third power
+MOST = 64  # samples of a batch that are looked at, as their triples grow with the third power
 
 
 class Relational(FeatureLoss):
@@ -19,7 +19,7 @@ class Relational(FeatureLoss):
     With e_i what a layer puts out for sample i, flattened, L_D is the Huber loss between the student's and the
     teacher's ``|e_i - e_j| / mean |e_i - e_j|``, and L_A that between their ``cos(e_i - e_j, e_k - e_j)``: neither
     cares how many figures an output has. The last of the pairs found automatically is taken. Of a larger batch the
-    first 128 samples are.
+    first 64 samples are.
 
     References
     ----------
