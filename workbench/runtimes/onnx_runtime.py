@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import onnx
 
 OPSET = 20
+SMALLEST = 16  # values in a tensor that a packed file takes out of the graph
 BLOCK = 32  # weights that share a scale in weight-only quantization
 
 
@@ -130,17 +131,48 @@ class OnnxRuntime(Runtime):
     def _export(self, work: Work, example: np.ndarray, calibration: np.ndarray, path: Path) -> None:
         import onnx
 
-        with tempfile.TemporaryDirectory() as folder, _quiet():
-            plain, out = Path(folder, "plain.onnx"), Path(folder, "out.onnx")
-            _to_onnx(work, example, plain)
-            _name_weights(plain)
-            if work.quantization is None:
-                out = plain
-            else:
-                QUANTIZERS[work.quantization.mode](plain, out, work.quantization, calibration)
-            model = onnx.load(out)
-            _strip(model)
-            onnx.save(model, path)
+        onnx.save(_model(work, example, calibration), path)
+
+    def take_apart(
+        self, work: Work, example: np.ndarray, calibration: np.ndarray
+    ) -> tuple[bytes, dict[str, np.ndarray]]:
+        """A model as exported, but without its weights, and these by name: each as the module has it, none folded."""
+        from onnx import TensorProto, numpy_helper
+
+        model = _model(work, example, calibration, keep=True)
+        weights = {}
+        for tensor in model.graph.initializer:
+            size = int(np.prod(tensor.dims))
+            if size >= SMALLEST and tensor.data_type in (TensorProto.FLOAT, TensorProto.INT8, TensorProto.UINT8):
+                weights[tensor.name] = numpy_helper.to_array(tensor)
+                tensor.ClearField("raw_data")
+        return model.SerializeToString(deterministic=True), weights
+
+    def put_together(self, graph: bytes, weights: dict[str, np.ndarray]) -> bytes:
+        """The whole model, from what `take_apart` gave."""
+        import onnx
+
+        model = onnx.load_from_string(graph)
+        for tensor in model.graph.initializer:
+            if tensor.name in weights:
+                tensor.raw_data = weights[tensor.name].tobytes()
+        return model.SerializeToString()
+
+
+def _model(work: Work, example: np.ndarray, calibration: np.ndarray, keep: bool = False) -> "onnx.ModelProto":
+    import onnx
+
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        plain, out = Path(folder, "plain.onnx"), Path(folder, "out.onnx")
+        _to_onnx(work, example, plain, keep and work.quantization is None)
+        _name_weights(plain)
+        if work.quantization is None:
+            out = plain
+        else:
+            QUANTIZERS[work.quantization.mode](plain, out, work.quantization, calibration)
+        model = onnx.load(out)
+        _strip(model)
+        return model
 
 
 def _graph(path: Path) -> "onnx.GraphProto":
@@ -155,23 +187,31 @@ def _integer(event: dict[str, Any]) -> bool:
     return bool(kinds & {"int8", "uint8"}) and event["op_name"] != "MatMulNBits"
 
 
-def _to_onnx(work: Work, example: np.ndarray, path: Path) -> None:
+def _to_onnx(work: Work, example: np.ndarray, path: Path, keep: bool = False) -> None:
+    """Export the floats; `keep` folds nothing (batch-norm, a transposition) into the weights."""
     import torch
 
     module = work.module.to("cpu").eval()
     batch = torch.export.Dim("batch", min=1)
-    torch.onnx.export(
+    program = torch.onnx.export(
         module,
         (torch.from_numpy(example),),
-        path,
         input_names=["input"],
         output_names=["output"],
         opset_version=OPSET,
         dynamo=True,
         dynamic_shapes=({0: batch},),
-        external_data=False,
+        optimize=False,
         verbose=False,
     )
+    assert program is not None  # as dynamo=True says
+    graph = program.model.graph
+    if keep:  # what is an input is no constant that the optimizer may fold
+        graph.inputs.extend(graph.initializers.values())
+    program.optimize()
+    if keep:
+        del graph.inputs[1:]
+    program.save(path, external_data=False)
 
 
 def _static(source: Path, target: Path, knobs: Quantize, calibration: np.ndarray) -> None:

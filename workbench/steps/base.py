@@ -36,6 +36,8 @@ class Work:
         What the runtime is to quantize when it exports.
     grids : dict of str to Grid
         The grid that a quantized parameter lies on, by the parameter's name.
+    packed : bool
+        Whether it ships as a packed file, entropy-coded, whatever the study's runtime.
     simulated : list of str
         Sentences: what of this model no kernel computes with, and why. Its speed is then not claimed.
     notes : list of str
@@ -48,6 +50,7 @@ class Work:
     architecture: str | None = None
     quantization: "Quantize | None" = None
     grids: "dict[str, Grid]" = field(default_factory=dict)
+    packed: bool = False
     simulated: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
