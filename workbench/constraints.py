@@ -34,9 +34,17 @@ class KeepZeros(Constraint):
 
     @contextmanager
     def held(self, module: nn.Module) -> Iterator[None]:
-        masks = {n: (p != 0).to(p.dtype) for n, p in module.named_parameters() if n in self.names}
+        masks = {n: (p != 0).to(p.dtype) for n, p in plain_parameters(module).items() if n in self.names}
         with parametrized(module, {name: _Mask(mask) for name, mask in masks.items()}):
             yield
+
+
+def plain_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters as they are stored, by the names they have while no constraint holds them."""
+    return {
+        name.replace("parametrizations.", "").removesuffix(".original"): parameter
+        for name, parameter in module.named_parameters()
+    }
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from pathlib import Path
 import yaml
 
 from workbench.errors import WorkbenchError, lookup
-from workbench.steps import STEPS, Quantize, Step
+from workbench.rules import check_order, meaning_of
+from workbench.steps import STEPS, Step
 
 VERSION = 1
 
@@ -37,12 +38,7 @@ class Recipe:
         for step in steps:
             if not isinstance(step, Step):
                 raise WorkbenchError(f"{step!r} is not a step.", f"A recipe is made of {', '.join(_titles())}.")
-        for step, after in zip(steps, steps[1:], strict=False):
-            if isinstance(step, Quantize):
-                raise WorkbenchError(
-                    f"{type(after).__name__} can't follow Quantize: integer weights can't be pruned or trained.",
-                    "Put Quantize last.",
-                )
+        check_order(steps)
         if not 0 <= int(seed) < 2**32:
             raise WorkbenchError(f"The seed can't be {seed}.", "Give a whole number from 0 to 4294967295.")
         object.__setattr__(self, "steps", steps)
@@ -79,6 +75,11 @@ class Recipe:
     def describe(self) -> str:
         """The recipe in a line, such as ``Prune(ratio=0.3) + Quantize``."""
         return " + ".join(step.describe() for step in self) or "Baseline"
+
+    @property
+    def meaning(self) -> list[str]:
+        """What the order of the steps means, in sentences."""
+        return meaning_of(self.steps)
 
     def to_dict(self) -> dict:
         """Plain data: what the YAML file holds."""

@@ -139,7 +139,7 @@ def test_an_own_model_and_dataset_are_named_by_their_factories(command, tmp_path
         (["run", "--step", "prune ration=0.5"], "Prune has no knob 'ration'. Did you mean 'ratio'?"),
         (["run", "--step", "prune 0.5"], "'0.5' is not a knob's value. Write knob=value, such as ratio=0.5."),
         (["run", "--step", "prun"], "There is no step called 'prun'. Did you mean 'prune'?"),
-        (["run", "--step", "quantize", "--step", "prune"], "Prune can't follow Quantize"),
+        (["run", "--step", "quantize", "--step", "quantize"], "Quantize can't follow Quantize"),
         (["run", "--step", "quantize weight_bits=7"], "has no kernels for static 7-bit weights"),
         (["run", "--step", "prune ratio=[1"], "'ratio=[1' is not a knob's value."),
         (["run", "--step", ""], "There is no step called ''."),

@@ -22,6 +22,8 @@ def _values(knob: Knob) -> st.SearchStrategy:
         return st.sampled_from(knob.choices)
     if knob.kind == "integer":
         return st.integers(int(knob.low), int(knob.high))
+    if knob.kind == "switch":
+        return st.booleans()
     if knob.kind == "layers":
         return st.dictionaries(st.sampled_from(["conv1", "features.0"]), st.sampled_from([knob.low, knob.high]))
     return st.floats(knob.low, knob.high) if knob.kind in ("share", "number") else st.text()
@@ -39,9 +41,17 @@ def _steps(step: type) -> st.SearchStrategy:
     return st.fixed_dictionaries({}, optional={k.name: _values(k) for k in knobs(step)}).map(partial(_legal, step))
 
 
-TRAINED = st.lists(st.one_of([_steps(step) for step in STEPS.values() if step is not Quantize]), max_size=4)
-LAST = st.lists(_steps(Quantize), max_size=1)
-RECIPES = st.builds(lambda steps, last, seed: Recipe(steps + last, seed), TRAINED, LAST, st.integers(0, 2**31))
+def _in_order(steps: list[Step], seed: int) -> Recipe:
+    """The recipe of these steps; an order that is refused is no example."""
+    try:
+        return Recipe(steps, seed)
+    except WorkbenchError:
+        reject()
+
+
+RECIPES = st.builds(
+    _in_order, st.lists(st.one_of([_steps(step) for step in STEPS.values()]), max_size=4), st.integers(0, 2**31)
+)
 KEYS = st.sampled_from(["workbench", "steps", "seed", "prune", "ratio"]) | st.integers()
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -97,6 +107,8 @@ def test_the_hash_sees_every_knob(step, knob):
     other: object = knob.choices[-1] if knob.choices else knob.high
     if knob.kind in ("text", "layers"):
         other = "lenet5" if knob.kind == "text" else {"conv1": knob.high}
+    if knob.kind == "switch":
+        other = not knob.default
     if other == knob.default:
         other = knob.choices[0] if knob.choices else knob.low
     assert Recipe([step(**{knob.name: other})]).hash != Recipe([step()]).hash
@@ -136,12 +148,6 @@ def test_a_recipe_cannot_be_changed():
         recipe.steps.append(Quantize())
 
 
-@pytest.mark.parametrize("after", [Prune(), Finetune(), Distill(), Quantize()])
-def test_nothing_follows_quantize(after):
-    with pytest.raises(WorkbenchError, match=f"{type(after).__name__} can't follow Quantize.*Put Quantize last"):
-        Recipe([Quantize(), after])
-
-
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -160,7 +166,7 @@ def test_nothing_follows_quantize(after):
         ("steps: [{prune: {0.5: ratio}}]", "knobs of 'prune' are"),
         ("steps: [{prune: {ration: 0.5}}]", "Prune has no knob 'ration'. Did you mean 'ratio'"),
         ("steps: [{prune: {ratio: 1.5}}]", "ratio can't be 1.5. It must be at most 0.95"),
-        ("steps: [{quantize: {}}, {prune: {}}]", "can't follow Quantize"),
+        ("steps: [{quantize: {}}, {quantize: {}}]", "Quantize can't follow Quantize"),
         ("!!python/object/apply:os.system ['exit']", "not valid YAML"),
     ],
 )
@@ -183,5 +189,5 @@ def test_a_file_that_is_not_text_is_refused(tmp_path):
 
 
 def test_only_steps_make_a_recipe():
-    with pytest.raises(WorkbenchError, match=r"'prune' is not a step. A recipe is made of Prune"):
+    with pytest.raises(WorkbenchError, match=r"'prune' is not a step. A recipe is made of .*Prune"):
         Recipe(["prune"])

@@ -1,6 +1,7 @@
 """What every runtime is: it exports a model to the file that ships, and runs that file."""
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -120,26 +121,42 @@ class Runtime(ABC):
                 f"The runtime '{self.name}' can't use the device '{device}' here.",
                 f"Choose one of: {', '.join(self.devices_here())}.",
             )
-        if quantize is None:
+        if quantize is None or quantize.simulate or self.computes(quantize):
             return
-        if not any(
+        wide = next((bits for bits in sorted(quantize.widths) if not self._kernel(quantize, bits)), None)
+        asked = Kernel(
+            quantize.mode,
+            wide or quantize.weight_bits,
+            None if quantize.mode == "weight-only" or quantize.activation_bits == 32 else quantize.activation_bits,
+        )
+        here = "; ".join(str(kernel) for kernel in self.kernels)
+        raise WorkbenchError(
+            f"The runtime '{self.name}' has no kernels for {asked}{'' if wide else ' beside others'}.",
+            f"It has: {here}. Turn 'simulate' on to see what they would cost in accuracy."
+            if here
+            else "It computes with 32-bit floats only; choose the runtime 'onnxruntime', or turn 'simulate' on.",
+        )
+
+    def computes(self, quantize: "Quantize") -> bool:
+        """Whether it has kernels for all that a declaration asks for; only static ones mix widths in one model."""
+        real = all(self._kernel(quantize, bits) for bits in quantize.widths)
+        return real and (len(quantize.widths) == 1 or quantize.mode == "static")
+
+    def _kernel(self, quantize: "Quantize", bits: int) -> bool:
+        return any(
             kernel.mode == quantize.mode
-            and kernel.weight_bits == quantize.weight_bits
+            and kernel.weight_bits == bits
             and kernel.activation_bits in (None, quantize.activation_bits)
             for kernel in self.kernels
-        ):
-            asked = Kernel(
-                quantize.mode,
-                quantize.weight_bits,
-                None if quantize.mode == "weight-only" or quantize.activation_bits == 32 else quantize.activation_bits,
-            )
-            here = "; ".join(str(kernel) for kernel in self.kernels)
-            raise WorkbenchError(
-                f"The runtime '{self.name}' has no kernels for {asked}.",
-                f"It has: {here}."
-                if here
-                else "It computes with 32-bit floats only; choose the runtime 'onnxruntime'.",
-            )
+        )
+
+    def _simulating(self, work: "Work") -> AbstractContextManager[None]:
+        """Where no kernel rounds what flows between layers, the exported floats do."""
+        if work.quantization is None or not work.activations or self.computes(work.quantization):
+            return nullcontext()
+        from workbench.quantization.activations import rounded_inputs
+
+        return rounded_inputs(work.module, work.activations)
 
     def devices_here(self) -> tuple[str, ...]:
         """The devices that it can use on this machine."""
@@ -165,7 +182,8 @@ class Runtime(ABC):
         """
         self.check(work.quantization)
         try:
-            self._export(work, example, calibration, path)
+            with self._simulating(work):
+                self._export(work, example, calibration, path)
         except (WorkbenchError, OSError, MemoryError):
             raise
         except Exception as error:  # exporters raise whatever they meet; the reason is what the user needs

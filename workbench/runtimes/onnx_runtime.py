@@ -15,15 +15,14 @@ import numpy as np
 from workbench.profiling import RUNS, WARMUP, Operation, medians
 from workbench.runtimes.base import Kernel, Runtime, Session
 from workbench.runtimes.onnx_graph import name_weights, owner, owners, places, plain
+from workbench.runtimes.onnx_quantizers import QUANTIZERS
 from workbench.steps.base import Work
-from workbench.steps.quantize import Quantize
 
 if TYPE_CHECKING:
     import onnx
 
 OPSET = 20
 SMALLEST = 16  # values in a tensor that a packed file takes out of the graph
-BLOCK = 32  # weights that share a scale in weight-only quantization
 
 
 class OnnxSession(Session):
@@ -164,12 +163,13 @@ def _model(work: Work, example: np.ndarray, calibration: np.ndarray, keep: bool 
 
     with tempfile.TemporaryDirectory() as folder, _quiet():
         plain, out = Path(folder, "plain.onnx"), Path(folder, "out.onnx")
-        _to_onnx(work, example, plain, keep and work.quantization is None)
+        real = work.quantization is not None and OnnxRuntime().computes(work.quantization)
+        _to_onnx(work, example, plain, keep and not real)
         _name_weights(plain)
-        if work.quantization is None:
+        if work.quantization is None or not real:
             out = plain
         else:
-            QUANTIZERS[work.quantization.mode](plain, out, work.quantization, calibration)
+            QUANTIZERS[work.quantization.mode](plain, out, work, calibration)
         model = onnx.load(out)
         _strip(model)
         return model
@@ -212,106 +212,6 @@ def _to_onnx(work: Work, example: np.ndarray, path: Path, keep: bool = False) ->
     if keep:
         del graph.inputs[1:]
     program.save(path, external_data=False)
-
-
-def _static(source: Path, target: Path, knobs: Quantize, calibration: np.ndarray) -> None:
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        CalibrationMethod,
-        QuantFormat,
-        QuantType,
-        quantize_static,
-    )
-
-    class Reader(CalibrationDataReader):
-        def __init__(self) -> None:
-            self.batches = iter(np.array_split(calibration, max(1, len(calibration) // 32)))
-
-        def get_next(self) -> dict[str, np.ndarray] | None:
-            batch = next(self.batches, None)
-            return None if batch is None else {"input": batch}
-
-    methods = {
-        "minmax": CalibrationMethod.MinMax,
-        "percentile": CalibrationMethod.Percentile,
-        "entropy": CalibrationMethod.Entropy,
-    }
-    # Unsigned activations with signed weights are what the VNNI kernels take; both signed ran 2-3 times slower.
-    quantize_static(
-        _preprocessed(source),
-        target,
-        Reader(),
-        quant_format=QuantFormat.QDQ,
-        per_channel=True,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-        calibrate_method=methods[knobs.observer],
-    )
-
-
-def _dynamic(source: Path, target: Path, knobs: Quantize, calibration: np.ndarray) -> None:
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    # Linear layers only: dynamically quantized convolutions were measured at a third of float speed.
-    quantize_dynamic(
-        _preprocessed(source),
-        target,
-        op_types_to_quantize=["MatMul", "Gemm"],
-        per_channel=True,
-        weight_type=QuantType.QInt8,
-    )
-
-
-def _weight_only(source: Path, target: Path, knobs: Quantize, calibration: np.ndarray) -> None:
-    import onnx
-    from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, MatMulNBitsQuantizer
-
-    model = onnx.load(_preprocessed(source))
-    _gemm_to_matmul(model)
-    config = DefaultWeightOnlyQuantConfig(block_size=BLOCK, is_symmetric=True, bits=knobs.weight_bits)
-    quantizer = MatMulNBitsQuantizer(model, algo_config=config)
-    quantizer.process()
-    onnx.save(quantizer.model.model, target)
-
-
-QUANTIZERS = {"static": _static, "dynamic": _dynamic, "weight-only": _weight_only}
-
-
-def _preprocessed(source: Path) -> Path:
-    """The same model, optimized and with batch-norm folded, which the quantizers want."""
-    import onnx
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    target = source.with_name("preprocessed.onnx")
-    quant_pre_process(source, target, skip_symbolic_shape=True)
-    model = onnx.load(target)
-    del model.graph.value_info[:]  # the quantizers transpose weights and then trip over their recorded shapes
-    onnx.save(model, target)
-    return target
-
-
-def _gemm_to_matmul(model: "onnx.ModelProto") -> None:
-    """Rewrite every `Gemm` with a constant weight as `MatMul` + `Add`, the form the weight-only quantizer knows."""
-    from onnx import helper, numpy_helper
-
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    nodes = []
-    for node in model.graph.node:
-        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        plain = attributes.get("alpha", 1.0) == 1.0 and attributes.get("beta", 1.0) == 1.0
-        if node.op_type != "Gemm" or node.input[1] not in constants or attributes.get("transA", 0) or not plain:
-            nodes.append(node)
-            continue
-        weight = constants[node.input[1]]
-        if attributes.get("transB", 0):
-            array = np.ascontiguousarray(numpy_helper.to_array(weight).T)
-            weight.CopyFrom(numpy_helper.from_array(array, weight.name))
-        product = f"{node.output[0]}_product" if len(node.input) > 2 else node.output[0]
-        nodes.append(helper.make_node("MatMul", node.input[:2], [product], name=f"{node.name}_matmul"))
-        if len(node.input) > 2:
-            nodes.append(helper.make_node("Add", [product, node.input[2]], node.output, name=f"{node.name}_bias"))
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
 
 
 def _name_weights(path: Path) -> None:

@@ -38,6 +38,8 @@ class Work:
         The grid that a quantized parameter lies on, by the parameter's name.
     packed : bool
         Whether it ships as a packed file, entropy-coded, whatever the study's runtime.
+    activations : dict of str to Grid
+        The grid that what flows into a layer is rounded to, by the layer's name.
     simulated : list of str
         Sentences: what of this model no kernel computes with, and why. Its speed is then not claimed.
     notes : list of str
@@ -51,6 +53,7 @@ class Work:
     quantization: "Quantize | None" = None
     grids: "dict[str, Grid]" = field(default_factory=dict)
     packed: bool = False
+    activations: "dict[str, Grid]" = field(default_factory=dict)
     simulated: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

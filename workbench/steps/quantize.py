@@ -1,43 +1,111 @@
 """Quantize: fewer bits for each number."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from workbench.knobs import knob
 from workbench.steps.base import Context, Step, Work
+
+BLOCK = 32  # weights that share a scale in weight-only quantization
 
 
 class Quantize(Step):
     """Store and compute with small integers instead of 32-bit floats.
 
-    The step declares; the runtime carries it out when it exports, so that what is measured runs on real integer
-    kernels. A runtime that has none for these bits refuses.
+    The weights are rounded onto their grid at once, after training; any training later in the recipe is then
+    quantization-aware: weights and what flows between layers are rounded in every forward pass, and the scales are
+    learned too. What the runtime has kernels for runs on them; what it has none for is refused, or simulated.
 
     References
     ----------
     Jacob et al.: Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference, 2018
-    (arXiv 1712.05877).
+    (arXiv 1712.05877). Esser et al.: Learned Step Size Quantization, 2020 (arXiv 1902.08153), for training after it.
+    Rastegari et al.: XNOR-Net, 2016 (arXiv 1603.05279), for one bit. Li et al.: Ternary Weight Networks, 2016 (arXiv
+    1605.04711). Nagel et al., 2019 (arXiv 1906.04721), for equalization and bias correction. Nagel et al., 2020 (arXiv
+    2004.10568), for AdaRound. Frantar et al., 2023 (arXiv 2210.17323), for GPTQ. Xiao et al., 2023 (arXiv 2211.10438),
+    for smoothing.
     """
 
-    weight_bits: int = knob(8, ge=1, le=16, choices=(8, 4), unit="bits", help="Bits of each stored weight.")
+    weight_bits: int = knob(
+        8, ge=1, le=16, choices=(8, 6, 4, 3, 2, 1), unit="bits", help="Bits of each stored weight; 1 is a sign."
+    )
     mode: Literal["static", "dynamic", "weight-only"] = knob(
         "static",
         help="Static: ranges are measured on calibration samples. Dynamic: at every run. "
         "Weight-only: only storage shrinks.",
     )
     activation_bits: int = knob(
-        8, ge=1, le=32, choices=(8, 32), unit="bits", help="Bits of each intermediate result.", advanced=True
+        8,
+        ge=1,
+        le=32,
+        choices=(8, 4, 2, 1, 32),
+        unit="bits",
+        help="Bits of each intermediate result; 32 leaves them floats.",
+        advanced=True,
     )
-    observer: Literal["minmax", "percentile", "entropy"] = knob(
-        "minmax", help="How the range of activations is chosen from the calibration samples.", advanced=True
+    simulate: bool = knob(
+        False,
+        label="Simulate what has no kernel",
+        help="Round as asked even where the runtime can't compute so; speed is then not claimed.",
+    )
+    rounding: Literal["nearest", "adaround", "gptq"] = knob(
+        "nearest",
+        help="To the nearest value, up or down as learned (AdaRound), or so that later columns make up for the error "
+        "(GPTQ).",
+        advanced=True,
+    )
+    granularity: Literal["channel", "tensor"] = knob(
+        "channel", help="A scale for each output channel, or one for the whole weight.", advanced=True
+    )
+    weight_observer: Literal["mse", "minmax", "percentile"] = knob(
+        "mse", help="How the range of weights is chosen: least squared error, the largest, or nearly so.", advanced=True
+    )
+    observer: Literal["mse", "minmax", "percentile", "entropy"] = knob(
+        "mse", help="How the range of activations is chosen from the calibration samples.", advanced=True
     )
     calibration_samples: int = knob(
         256, ge=16, le=512, step=16, unit="samples", help="Training samples looked at for calibration.", advanced=True
     )
+    equalize: bool = knob(
+        False, help="First share out the ranges of layers that follow each other (equalization).", advanced=True
+    )
+    smoothing: float = knob(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        step=0.05,
+        help="How much of the activations' range after layer-norms moves into the weights (SmoothQuant); 0 is off.",
+        advanced=True,
+    )
+    bias_correction: bool = knob(
+        False, help="Shift biases so that rounding leaves each layer's mean output alone.", advanced=True
+    )
+    ternary: bool = knob(
+        False, help="Make two-bit weights -1, 0 or 1 times a scale (TWN); others stay as they are.", advanced=True
+    )
+    keep_ends: bool = knob(
+        False, label="Eight bits at both ends", help="Give the first and the last layer 8 bits.", advanced=True
+    )
+    average_bits: float = knob(
+        0.0,
+        ge=0.0,
+        le=8.0,
+        step=0.25,
+        help="Let an integer program choose each layer's bits for this average; 0 is off.",
+        advanced=True,
+    )
+    layers: dict[str, Annotated[int, Field(ge=1, le=16)]] = knob(
+        {}, label="Bits by layer", help="Layers whose weights get other bits.", advanced=True
+    )
+
+    @property
+    def widths(self) -> frozenset[int]:
+        """Every number of bits that a weight may come to have."""
+        chosen = {2, 3, 4, 6, 8} if self.average_bits else {self.weight_bits}
+        return frozenset(chosen | set(self.layers.values()) | ({8} if self.keep_ends else set()))
 
     def apply(self, work: Work, context: Context) -> None:
-        from torch import nn
+        from workbench.quantization.post_training import quantize
 
-        work.quantization = self
-        floats = any(isinstance(layer, nn.modules.conv._ConvNd) for layer in work.module.modules())
-        if self.mode != "static" and floats:
-            work.notes.append(f"Quantized {self.mode}: linear layers only; convolutions stay 32-bit floats.")
+        quantize(work, self, context)

@@ -1,0 +1,97 @@
+"""Quantization-aware training: what holds while a quantized model is trained further."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from workbench.constraints import Constraint, parametrized, plain_parameters
+from workbench.quantization.binary import BinaryGrid
+from workbench.quantization.grid import Grid
+from workbench.quantization.layers import weight_name
+from workbench.quantization.learned import LearnedGrid
+from workbench.quantization.observers import refit
+from workbench.quantization.ternary import TernaryGrid
+
+Rounded = LearnedGrid | BinaryGrid | TernaryGrid
+
+
+class OnGrids(Constraint):
+    """Weights, and what flows into layers, that lie on grids whose scales are learned.
+
+    Parameters
+    ----------
+    grids : dict of str to Grid
+        By the parameter's name; brought up to date when it lets go.
+    activations : dict of str to Grid
+        By the layer's name; brought up to date too.
+    ternary : bool
+        Whether two bits mean -1, 0 and 1.
+    latents : dict of str to (torch.Tensor, torch.Tensor)
+        For each parameter its floats before rounding, and what they were rounded to: training goes on from the floats
+        wherever the weight is still that.
+    """
+
+    def __init__(
+        self,
+        grids: dict[str, Grid],
+        activations: dict[str, Grid],
+        ternary: bool = False,
+        latents: dict[str, tuple[Tensor, Tensor]] | None = None,
+    ):
+        self.grids, self.activations, self.ternary = grids, activations, ternary
+        self.latents = latents if latents is not None else {}
+
+    @contextmanager
+    def held(self, module: nn.Module) -> Iterator[None]:
+        weights = {name: weight for name, weight in plain_parameters(module).items() if name in self.grids}
+        device = next(module.parameters()).device
+        refit(weights, self.grids)
+        ways = {name: self._way(name, weight).to(device) for name, weight in weights.items()}
+        self._take_up_latents(weights)
+        inputs = {
+            name: LearnedGrid(grid).to(device)
+            for name, grid in self.activations.items()
+            if weight_name(name) in weights
+        }
+        with ExitStack() as stack:
+            for name, learned in inputs.items():
+                stack.enter_context(_learning_input(module.get_submodule(name), learned))
+            stack.enter_context(parametrized(module, dict(ways)))
+            yield
+        for name, way in ways.items():
+            self.grids[name] = way.grid
+            if way.latent is not None:
+                rounded = module.get_parameter(name).detach()
+                self.latents[name] = way.latent.cpu().clone(), rounded.cpu().clone()
+        for name, learned in inputs.items():
+            self.activations[name] = learned.grid
+
+    def _way(self, name: str, weight: Tensor) -> Rounded:
+        grid = self.grids[name]
+        if grid.bits == 1:
+            return BinaryGrid(grid)
+        if self.ternary and grid.bits == 2:
+            return TernaryGrid(grid)
+        return LearnedGrid(grid, share=weight.numel() // max(1, grid.scale.numel()))
+
+    @torch.no_grad()
+    def _take_up_latents(self, weights: Mapping[str, Tensor]) -> None:
+        for name, weight in weights.items():
+            latent, rounded = self.latents.get(name, (None, None))
+            if latent is not None and rounded is not None and latent.shape == weight.shape:
+                latent, rounded = latent.to(weight.device), rounded.to(weight.device)
+                weight.copy_(torch.where(weight == rounded, latent, weight))
+
+
+@contextmanager
+def _learning_input(layer: nn.Module, way: LearnedGrid) -> Iterator[None]:
+    """Round a layer's input through a module that is the layer's own, so that optimizers find its scale."""
+    layer.register_module("input_grid", way)
+    handle = layer.register_forward_pre_hook(lambda layer, inputs: way(inputs[0]))
+    try:
+        yield
+    finally:
+        handle.remove()
+        del layer.input_grid

@@ -1,0 +1,49 @@
+"""Binary weights: signs times one scale (XNOR-Net)."""
+
+import torch
+from torch import Tensor, nn
+
+from workbench.quantization.grid import Grid
+
+
+class _Sign(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, values: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+        ctx.save_for_backward(values)
+        return torch.where(values >= 0, 1.0, -1.0)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+        return grad * (ctx.saved_tensors[0].abs() <= 1)
+
+
+class BinaryGrid(nn.Module):
+    r"""A weight as :math:`\hat w = \alpha \, \mathrm{sign}(w)` with :math:`\alpha = \overline{|w|}`.
+
+    That scale, for each output or for the whole tensor, is the one of the least squared error. The sign's gradient is
+    taken for that of a straight line between -1 and 1; the scale's own gradient flows too.
+
+    Parameters
+    ----------
+    start : Grid
+        Says whether there is one scale or one for each output.
+
+    References
+    ----------
+    Rastegari et al.: XNOR-Net, 2016 (arXiv 1603.05279), equations 6 and 9.
+    """
+
+    def __init__(self, start: Grid):
+        super().__init__()
+        self.start, self.grid = start, start
+        self.latent: Tensor | None = None
+
+    def forward(self, weight: Tensor) -> Tensor:
+        self.latent = weight.detach()
+        rows = weight.abs().reshape(len(weight), -1)
+        scale = rows.mean(1) if self.start.scale.ndim else rows.mean()
+        self.grid = Grid(scale.detach().cpu().clone(), 1)
+        return _Sign.apply(weight) * Grid(scale, 1).spread(weight)
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        return weight

@@ -1,0 +1,129 @@
+"""How the range of a tensor is chosen: what lies outside is clipped, what lies inside is rounded."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from workbench.quantization.grid import Grid, highest, lowest
+
+Threshold = Callable[[Tensor, int, bool], Tensor]
+SHRINKS = torch.linspace(1.0, 0.15, 86)
+PERCENTILE = 0.9999
+BINS = 1024
+
+
+def minmax(rows: Tensor, bits: int, signed: bool) -> Tensor:
+    """Each row's largest absolute value (as far as its side of the range goes): nothing is clipped."""
+    if not signed:
+        return rows.amax(1).clamp(min=0)
+    asymmetry = highest(bits) / -lowest(bits)
+    return torch.maximum(rows.amax(1), -rows.amin(1) * asymmetry)
+
+
+def percentile(rows: Tensor, bits: int, signed: bool) -> Tensor:
+    """The 99.99th percentile of each row's absolute values: the rarest are clipped."""
+    ordered = rows.abs().sort(dim=1).values
+    return ordered[:, min(round(PERCENTILE * (rows.shape[1] - 1)), rows.shape[1] - 1)]
+
+
+def mse(rows: Tensor, bits: int, signed: bool) -> Tensor:
+    """The threshold of the least mean squared error of each row, of 86 below min-max's."""
+    widest = minmax(rows, bits, signed)
+    best, threshold = torch.full_like(widest, torch.inf), widest
+    for shrink in SHRINKS:
+        tried = widest * shrink
+        rounded = grid_for(tried, bits, signed).nearest(rows)
+        error = ((rounded - rows) ** 2).mean(1)
+        threshold = torch.where(error < best, tried, threshold)
+        best = torch.minimum(error, best)
+    return threshold
+
+
+def entropy(rows: Tensor, bits: int, signed: bool) -> Tensor:
+    """The threshold at which the histogram of rounded values tells most of that of the values.
+
+    Of all thresholds on a histogram of 1,024 bins of absolute values, that of the least Kullback-Leibler divergence
+    between the clipped histogram and the same spread evenly over each level of the grid (Migacz: 8-bit Inference with
+    TensorRT, 2017).
+    """
+    return torch.stack([_least_divergent(row.abs(), highest(bits, signed) + 1) for row in rows])
+
+
+def _least_divergent(values: Tensor, levels: int) -> Tensor:
+    top = values.max()
+    if top == 0 or levels >= BINS:
+        return top
+    histogram = torch.histc(values, BINS, 0, float(top))
+    best, kept = torch.inf, BINS
+    for bins in range(max(levels, BINS // 32), BINS + 1, 8):
+        reference = histogram[:bins].clone()
+        reference[-1] += histogram[bins:].sum()
+        level = torch.arange(bins) * levels // bins
+        filled = (histogram[:bins] > 0).to(values.dtype)
+        mass = torch.zeros(levels).index_add_(0, level, histogram[:bins])
+        places = torch.zeros(levels).index_add_(0, level, filled)
+        spread = (mass / places.clamp(min=1))[level] * filled
+        divergence = _divergence(reference / reference.sum(), spread / spread.sum().clamp(min=1e-12))
+        if divergence < best:
+            best, kept = divergence, bins
+    return top * kept / BINS
+
+
+def _divergence(p: Tensor, q: Tensor) -> float:
+    return float(torch.where(p > 0, p * (p.clamp(min=1e-12) / q.clamp(min=1e-9)).log(), 0.0).sum())
+
+
+OBSERVERS: dict[str, Threshold] = {"minmax": minmax, "percentile": percentile, "mse": mse, "entropy": entropy}
+
+
+def grid_for(threshold: Tensor, bits: int, signed: bool = True, block: int = 0) -> Grid:
+    """The grid whose largest value is `threshold`; where that is zero, any scale will do, and it is one."""
+    scale = torch.where(threshold > 0, threshold / highest(bits, signed), 1.0).to(torch.float32)
+    return Grid(scale, bits, signed=signed, block=block)
+
+
+def weight_grid(weight: Tensor, bits: int, observer: str = "mse", granularity: str = "channel", block: int = 0) -> Grid:
+    """The symmetric grid of a weight: with one scale (tensor), one for each output (channel) or block of inputs.
+
+    With one bit, the scale is the mean absolute value, the best there is (Rastegari et al.: XNOR-Net, 2016).
+    """
+    weight = weight.detach()
+    rows = weight.reshape(1, -1) if granularity == "tensor" else weight.reshape(len(weight), -1)
+    channels = len(rows)
+    if block:
+        rows = torch.nn.functional.pad(rows, (0, -rows.shape[1] % block)).reshape(-1, block)
+    grid = Grid(rows.abs().mean(1), 1) if bits == 1 else grid_for(OBSERVERS[observer](rows, bits, True), bits)
+    shape = () if granularity == "tensor" else (channels, -1) if block else (channels,)
+    return Grid(torch.where(grid.scale > 0, grid.scale, 1.0).reshape(shape), bits, block=block)
+
+
+def activation_grid(values: Tensor, bits: int, observer: str = "minmax") -> Grid:
+    """The unsigned grid of what flows into a layer, from values seen there; zero lies on it.
+
+    Values without a sign start at code zero. Others have a zero point, and a range that `observer` clips at the same
+    share on both sides. One bit on values with a sign is -1 and 1 times their mean absolute value.
+    """
+    low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
+    rows = values.reshape(1, -1)
+    if bits == 1 and low < 0:
+        return Grid(rows.abs().mean().to(torch.float32), 1)
+    if low == 0:
+        return Grid(grid_for(OBSERVERS[observer](rows, bits, False)[0], bits, signed=False).scale, bits, signed=False)
+    widest = max(-low, high)
+    kept = float(OBSERVERS[observer](rows, bits, True)[0] if observer != "minmax" else widest)
+    low, high = max(low, -kept), min(high, kept)
+    scale = (high - low) / highest(bits, signed=False) or 1.0
+    zero_point = min(max(round(-low / scale), 0), highest(bits, signed=False))
+    return Grid(torch.tensor(scale, dtype=torch.float32), bits, zero_point, signed=False)
+
+
+@torch.no_grad()
+def refit(weights: Mapping[str, Tensor], grids: dict[str, Grid]) -> None:
+    """Lay the grids of weights that have lost channels since anew, and bring those weights onto them."""
+    for name, weight in weights.items():
+        grid = grids.get(name)
+        if grid is not None and not grid.fits(weight):
+            granularity = "channel" if grid.scale.ndim else "tensor"
+            grids[name] = weight_grid(weight.cpu(), grid.bits, "minmax", granularity, grid.block)
+            weight.copy_(grids[name].nearest(weight))

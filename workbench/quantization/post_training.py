@@ -1,0 +1,133 @@
+"""Quantize a model as it is: fold, equalize, choose grids, round, correct biases."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from workbench.errors import WorkbenchError
+from workbench.quantization.activations import observe
+from workbench.quantization.aware import OnGrids
+from workbench.quantization.bias_correction import correct_bias, mean_outputs
+from workbench.quantization.equalization import equalize
+from workbench.quantization.folding import fold
+from workbench.quantization.grid import Grid
+from workbench.quantization.layers import Layer, graph_of, in_order_of_use, is_a_matrix, weight_name, weighted
+from workbench.quantization.mixed import CANDIDATES, allocate, sensitivity
+from workbench.quantization.observers import weight_grid
+from workbench.quantization.rounding import ROUNDINGS, second_moments
+from workbench.quantization.smoothing import smooth
+from workbench.quantization.ternary import ternary
+from workbench.steps.base import Context, Work
+from workbench.steps.quantize import BLOCK, Quantize
+
+BATCH = 64
+
+
+def quantize(work: Work, step: Quantize, context: Context) -> None:
+    """Bring the weights onto their grids, choose those of what flows between, and lay them on every later training."""
+    module = work.module.to("cpu").eval()
+    real = context.runtime.computes(step) if context.runtime else not step.simulate
+    every = weighted(module)
+    _check(step, every)
+    samples = context.dataset.calibration.inputs[: step.calibration_samples]
+    batches = list(torch.from_numpy(context.dataset.prepare(samples)).split(BATCH))
+    layers = weighted(module, linear_only=real and step.mode != "static")
+    layers = {name: layers[name] for name in in_order_of_use(module, layers, batches[0][:1])}
+
+    _fold(work)
+    if step.equalize:
+        work.notes.append(f"Equalized {equalize(module)} pairs of layers.")
+    if step.smoothing > 0:
+        work.notes.append(f"Smoothed what follows {smooth(module, batches, step.smoothing)} layer-norms.")
+    bits = _bits(work, step, context, layers, batches)
+    means = mean_outputs(module, layers, batches) if step.bias_correction else {}
+    if step.activation_bits <= 16 and (step.mode == "static" or (step.mode == "dynamic" and not real)):
+        inputs = {name: 8 if step.keep_ends and name in _ends(layers) else step.activation_bits for name in layers}
+        work.activations = observe(module, layers, batches, inputs, step.observer)
+
+    latents = {}
+    for done, (name, layer) in enumerate(layers.items()):  # each sees what the ones before it now give
+        context.report(share=done / len(layers), message=f"Rounding {name} to {bits[name]} bits")
+        before = layer.weight.detach().clone()
+        block = BLOCK if real and step.mode == "weight-only" else 0
+        grid, rounded = _rounded(work, step, name, layer, bits[name], block, batches)
+        with torch.no_grad():
+            layer.weight.copy_(rounded)
+        work.grids[weight_name(name)] = grid
+        # training goes on from the floats, but for those that were rounded to another than their nearest
+        latents[weight_name(name)] = torch.where(grid.nearest(before) == rounded, before, rounded), rounded
+        if name in means and not correct_bias(module, name, layer, batches, means[name]):
+            work.notes.append(f"{name} has no bias to correct.")
+
+    work.quantization = step
+    # first, so that zeros that rounding made are not taken for pruned ones
+    work.constraints = {"quantized": OnGrids(work.grids, work.activations, step.ternary, latents), **work.constraints}
+    if len(layers) < len(every) and step.mode != "static":
+        work.notes.append(f"Quantized {step.mode}: linear layers only; convolutions stay 32-bit floats.")
+    if not real:
+        work.simulated.append(_simulated(work, step, context, bits))
+
+
+def _check(step: Quantize, every: dict[str, Layer]) -> None:
+    if not every:
+        raise WorkbenchError("This model has no convolution and no linear layer to quantize.", "Remove Quantize.")
+    unknown = [name for name in step.layers if name not in every]
+    if unknown:
+        raise WorkbenchError(
+            f"The model has no layer called '{unknown[0]}' to quantize.", f"Its layers are: {', '.join(every)}."
+        )
+
+
+def _fold(work: Work) -> None:
+    if graph_of(work.module) is not None:
+        fold(work.module)
+    elif any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in work.module.modules()):
+        work.notes.append("Batch-norms were not folded, as the model's code can't be traced.")
+
+
+def _ends(layers: dict[str, Layer]) -> tuple[str, ...]:
+    return (next(iter(layers)), next(reversed(layers))) if layers else ()
+
+
+def _bits(
+    work: Work, step: Quantize, context: Context, layers: dict[str, Layer], batches: list[Tensor]
+) -> dict[str, int]:
+    """How many bits each layer's weights get."""
+    fixed = dict.fromkeys(_ends(layers), 8) if step.keep_ends else {}
+    fixed |= {name: asked for name, asked in step.layers.items() if name in layers}
+    if not step.average_bits:
+        return dict.fromkeys(layers, step.weight_bits) | fixed
+    widths = {name: (fixed[name],) if name in fixed else CANDIDATES for name in layers}
+    costs = sensitivity(work.module, layers, batches, widths, step.granularity, context.report)
+    sizes = {name: layer.weight.numel() for name, layer in layers.items()}
+    bits = allocate(costs, sizes, step.average_bits * sum(sizes.values()))
+    work.notes.append("Bits by layer: " + ", ".join(f"{name} {width}" for name, width in bits.items()) + ".")
+    return bits
+
+
+def _rounded(
+    work: Work, step: Quantize, name: str, layer: Layer, bits: int, block: int, batches: Sequence[Tensor]
+) -> tuple[Grid, Tensor]:
+    """A layer's grid, and its weight on it."""
+    weight = layer.weight.detach().clone()
+    if step.ternary and bits == 2:
+        codes, grid = ternary(weight, step.granularity)
+        return grid, grid.values(codes)
+    grid = weight_grid(weight, bits, step.weight_observer, step.granularity, block)
+    if step.rounding == "nearest":
+        return grid, grid.nearest(weight)
+    if not is_a_matrix(layer):
+        work.notes.append(f"{name} was rounded to the nearest, as it is no plain matrix product.")
+        return grid, grid.nearest(weight)
+    rounded = ROUNDINGS[step.rounding](weight.flatten(1), grid, second_moments(work.module, name, layer, batches))
+    return grid, rounded.reshape(weight.shape)
+
+
+def _simulated(work: Work, step: Quantize, context: Context, bits: dict[str, int]) -> str:
+    widths = "/".join(map(str, sorted(set(bits.values()))))
+    inputs = f" and {step.activation_bits}-bit activations" if work.activations else ""
+    where = f"the runtime '{context.runtime.name}' has" if context.runtime else "no runtime here has"
+    return (
+        f"{widths}-bit weights{inputs}, for which {where} no kernels: rounded as they would be, but computed as floats."
+    )
