@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from workbench.pruning.n_of_m import prune_n_of_m
 from workbench.pruning.structured import prune_structure
 from workbench.pruning.weights import prune_weights
 from workbench.steps.base import Context, Work
@@ -13,6 +14,7 @@ GRANULARITIES: dict[str, Callable[[Work, Prune, Context], None]] = {
     "head": prune_structure,
     "block": prune_structure,
     "weight": prune_weights,
+    "n:m": prune_n_of_m,
 }
 
 __all__ = ["GRANULARITIES"]

@@ -1,57 +1,126 @@
-"""Single weights set to zero, by torch's own masks."""
+"""Single weights set to zero, and kept there."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import prune
 
 from workbench.constraints import KeepZeros
-from workbench.errors import WorkbenchError
-from workbench.pruning.gradients import accumulate_gradients
+from workbench.errors import WorkbenchError, nearest
+from workbench.pruning.scores import SCORES, Scores
 from workbench.steps.base import Context, Work
 from workbench.steps.prune import Prune
+
+NO_SPEED = "Zeros are stored and computed like any other number, so the file is as large and as fast as before."
 
 
 def prune_weights(work: Work, step: Prune, context: Context) -> None:
     """Zero the least important weights of every convolution and linear layer; biases stay.
 
-    The ratio counts zeros that are there already, so that pruning twice by the same ratio changes nothing more.
-    L1 and L2 order single weights alike; Taylor scores a weight w with gradient g as ``|w g|``.
+    The ratio counts zeros that are there already, so that pruning twice by the same ratio changes nothing more. With
+    a threshold, the ratio counts for those layers only that have one of their own.
+
+    Raises
+    ------
+    WorkbenchError
+        If nothing of a layer would be left, or the model has none.
     """
-    layers = {
-        name: layer
-        for name, layer in work.module.named_modules()
-        if isinstance(layer, (nn.Linear, nn.modules.conv._ConvNd))
-    }
+    names = prunable(work.module)
+    own = own_ratios(step.layers, names)
+    goal = Goal(step.ratio, step.scope, own)
+    kept = goal.keep(scores(work.module, names, step.importance, context))
+    if step.threshold:
+        large = {name: work.module.get_parameter(name).detach().abs() >= step.threshold for name in names}
+        kept = {name: kept[name] if name in own else large[name] for name in names}
+    set_zeros(work, kept)
+    work.notes.append(NO_SPEED)
+
+
+def prunable(module: nn.Module) -> list[str]:
+    """The names of the weights of all convolutions and linear layers."""
+    layers = [n for n, m in module.named_modules() if isinstance(m, (nn.Linear, nn.modules.conv._ConvNd))]
     if not layers:
-        raise WorkbenchError("This model has no convolution and no linear layer to prune.", "Remove Prune.")
-    if step.importance == "taylor":
-        accumulate_gradients(work.module, context.dataset)
-    generator = torch.Generator().manual_seed(context.seed)
-    scores = {(layer, "weight"): _score(layer.weight, step.importance, generator) for layer in layers.values()}
-    groups = [list(scores)] if step.scope == "global" else [[key] for key in scores]
-    for group in groups:
-        prune.global_unstructured(
-            group,
-            pruning_method=prune.L1Unstructured,
-            importance_scores={key: scores[key] for key in group},
-            amount=step.ratio,
+        raise WorkbenchError("This model has no convolution and no linear layer to prune.", "Remove this step.")
+    return [f"{name}.weight" if name else "weight" for name in layers]
+
+
+def own_ratios(layers: dict[str, float], names: list[str]) -> dict[str, float]:
+    """The table of single layers' ratios, by the names of their weights."""
+    own = {f"{layer}.weight": ratio for layer, ratio in layers.items()}
+    for name in own.keys() - set(names):
+        known = [known.removesuffix(".weight") for known in names]
+        layer = name.removesuffix(".weight")
+        raise WorkbenchError(f"This model has no layer '{layer}' to prune.", nearest(layer, known))
+    return own
+
+
+def scores(module: nn.Module, names: list[str], importance: str, context: Context) -> Scores:
+    """What each weight is worth; what is zero already is worth less than anything else."""
+    found = SCORES[importance](module, names, context)
+    return {
+        name: score.clamp(min=torch.finfo(score.dtype).tiny) * (module.get_parameter(name).detach() != 0)
+        for name, score in found.items()
+    }
+
+
+@dataclass(frozen=True)
+class Goal:
+    """How many weights are to be zero.
+
+    Attributes
+    ----------
+    ratio : float
+        The share.
+    scope : {"layer", "global"}
+        Whether it is a share of every layer, or of all weights together.
+    own : dict of str to float
+        Weights, by name, that have a share of their own.
+    """
+
+    ratio: float
+    scope: str = "layer"
+    own: dict[str, float] = field(default_factory=dict)
+
+    def at(self, share: Callable[[float], float]) -> "Goal":
+        """A goal on the way: each ratio put through `share`."""
+        return replace(self, ratio=share(self.ratio), own={name: share(ratio) for name, ratio in self.own.items()})
+
+    def keep(self, scores: Scores) -> dict[str, Tensor]:
+        """For each weight, whether it is kept: exactly the share with the lowest scores is not."""
+        rest = {name: score for name, score in scores.items() if name not in self.own}
+        groups = [(rest, self.ratio)] if self.scope == "global" else [({n: s}, self.ratio) for n, s in rest.items()]
+        groups += [({name: scores[name]}, ratio) for name, ratio in self.own.items()]
+        kept: dict[str, Tensor] = {}
+        for group, ratio in groups:
+            kept |= _all_but_lowest(group, ratio)
+        return {name: kept[name] for name in scores}
+
+
+def _all_but_lowest(scores: Scores, ratio: float) -> dict[str, Tensor]:
+    flat = torch.cat([score.flatten() for score in scores.values()] or [torch.empty(0)])
+    kept = torch.ones_like(flat, dtype=torch.bool)
+    kept[flat.argsort(stable=True)[: round(ratio * len(flat))]] = False
+    parts = kept.split([score.numel() for score in scores.values()])
+    return {name: part.view_as(scores[name]) for name, part in zip(scores, parts, strict=True)}
+
+
+def set_zeros(work: Work, kept: dict[str, Tensor]) -> None:
+    """Zero what is not kept, for good: no later training brings it back."""
+    weights = {name: work.module.get_parameter(name) for name in kept}
+    refuse_empty(weights, kept)
+    with torch.no_grad():
+        for name, weight in weights.items():
+            weight.mul_(kept[name])
+    work.constraints["zeros"] = KeepZeros(prunable(work.module))
+
+
+def refuse_empty(weights: Mapping[str, Tensor], kept: dict[str, Tensor]) -> None:
+    """Raise `WorkbenchError` if nothing of a layer would be left."""
+    empty = [name for name, weight in weights.items() if weight.any() and not weight[kept[name]].any()]
+    if empty:
+        layers = ", ".join(name.removesuffix(".weight") for name in empty)
+        raise WorkbenchError(
+            f"This would set every weight of {layers} to zero, and nothing would get through.",
+            "Lower the ratio or the threshold, prune by layer, or give these layers a ratio of their own.",
         )
-    for layer in layers.values():
-        prune.remove(layer, "weight")
-    work.constraints["zeros"] = KeepZeros(f"{name}.weight" if name else "weight" for name in layers)
-    work.module.zero_grad()
-    work.notes.append(
-        "Zeros are stored and computed like any other number, so the file is as large and as fast as before."
-    )
-
-
-def _score(weight: Tensor, importance: str, generator: torch.Generator) -> Tensor:
-    weight, gradient = weight.detach(), weight.grad
-    if importance == "random":
-        score = torch.rand(weight.shape, generator=generator)
-    elif importance == "taylor" and gradient is not None:
-        score = (weight * gradient).abs()
-    else:
-        score = weight.abs()
-    # what is zero already is the first to go, even before what has no effect at all
-    return score.clamp(min=torch.finfo(score.dtype).tiny) * (weight != 0)

@@ -9,7 +9,7 @@ from workbench.knobs import knob
 from workbench.steps.base import Context, Step, Work
 
 _UNITS = ("l1", "l2", "group", "taylor", "hessian", "lamp", "fpgm", "ablation", "random")
-_WEIGHTS = ("l1", "l2", "taylor", "random")
+_WEIGHTS = ("l1", "l2", "taylor", "hessian", "lamp", "random")
 _SCOPES = ("layer", "global", "isomorphic")
 _TARGETS = ("none", "macs", "parameters", "bytes", "latency")
 
@@ -23,6 +23,7 @@ WORKS_WITH: dict[str, dict[str, tuple[str, ...]]] = {
         "target": _TARGETS,
     },
     "weight": {"importance": _WEIGHTS, "scope": ("layer", "global"), "target": ("none",)},
+    "n:m": {"importance": _WEIGHTS, "scope": ("layer",), "target": ("none",)},
 }
 """What each granularity can be combined with, by knob."""
 
@@ -33,7 +34,8 @@ class Prune(Step):
     Channels are really cut out, with everything that depends on them; the classifier's outputs never are. Heads are
     those of attention, and widths (mlp) the hidden features between two linear layers. Blocks are parts of the model
     whose output has the shape of their input, and which it can do without. Single weights become zeros and stay so in
-    any later training; dense kernels run zeros like any number.
+    any later training; dense kernels run zeros like any number. N:M keeps the N most important of every M neighbours
+    along a layer's inputs, the pattern that sparse tensor cores (2:4) ask for.
 
     References
     ----------
@@ -41,14 +43,15 @@ class Prune(Step):
     Fang et al.: Isomorphic Pruning, 2024 (arXiv 2407.04616). Yang et al.: NetAdapt, 2018 (arXiv 1804.03230), and
     Shen et al.: HALP, 2022 (arXiv 2110.10811), for channels chosen by measured latency. Michel et al.: Are Sixteen
     Heads Really Better than One?, 2019 (arXiv 1905.10650). Han et al.: Learning both Weights and Connections, 2015
-    (arXiv 1506.02626), for single weights. `workbench.pruning.importance` names the paper of each importance.
+    (arXiv 1506.02626), for single weights. Mishra et al.: Accelerating Sparse Deep Neural Networks, 2021 (arXiv
+    2104.08378), for N:M. `workbench.pruning.importance` names the paper of each importance.
     """
 
     ratio: float = knob(0.5, ge=0.0, le=0.95, step=0.05, share=True, label="Pruning ratio", help="Share to remove.")
-    granularity: Literal["channel", "mlp", "head", "block", "weight"] = knob(
+    granularity: Literal["channel", "mlp", "head", "block", "weight", "n:m"] = knob(
         "channel",
         help="Channels, hidden widths of linear layers (mlp), attention heads and whole blocks make the model smaller "
-        "and faster; single weights only turn into zeros.",
+        "and faster; single weights, or all but N of every M (n:m), only turn into zeros.",
     )
     importance: Literal[
         "l1", "l2", "group", "bn", "taylor", "hessian", "fpgm", "lamp", "apoz", "ablation", "random"
@@ -89,6 +92,20 @@ class Prune(Step):
     )
     layers: dict[str, Annotated[float, Field(ge=0.0, le=0.95)]] = knob(
         {}, label="Ratios by layer", help="Ratios of single layers; 0 leaves a layer alone.", advanced=True
+    )
+    threshold: float = knob(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        step=0.001,
+        help="Single weights: zero all whose absolute value is smaller than this; 0 goes by the ratio.",
+        advanced=True,
+    )
+    n: int = knob(
+        2, ge=1, le=16, unit="weights", label="Keep N", help="N:M: so many of every M are kept.", advanced=True
+    )
+    m: int = knob(
+        4, ge=2, le=32, unit="weights", label="Of every M", help="N:M: so many neighbours make a group.", advanced=True
     )
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ from torch import nn
 
 from workbench import Distill, Finetune, Prune, WorkbenchError
 from workbench.models import MODELS
+from workbench.pruning.scores import SCORES
 from workbench.steps.base import Context, Work
 from workbench.weights import weight_hash
 
@@ -30,14 +31,14 @@ def _sizes(module: nn.Module) -> list[int]:
     return [module.get_submodule(name).weight.numel() for name in NAMES]
 
 
-@settings(max_examples=25)
-@given(ratio=st.floats(0, 0.95), importance=st.sampled_from(["l1", "l2", "random"]))
+@settings(max_examples=15)
+@given(ratio=st.floats(0, 0.95), importance=st.sampled_from(["l1", "lamp", "random"]))
 def test_every_layer_loses_exactly_its_share(zoo_lenet5, few_digits, ratio, importance):
     work = _pruned(zoo_lenet5, few_digits, ratio=ratio, importance=importance)
     assert _zeros(work.module) == [round(ratio * size) for size in _sizes(zoo_lenet5)]
 
 
-@pytest.mark.parametrize("importance", ["l1", "l2", "taylor", "random"])
+@pytest.mark.parametrize("importance", list(SCORES))
 def test_the_whole_model_loses_exactly_its_share_and_no_two_layers_the_same(lenet5, few_digits, importance):
     zeros = _zeros(_pruned(lenet5, few_digits, ratio=0.8, scope="global", importance=importance).module)
     assert sum(zeros) == round(0.8 * sum(_sizes(lenet5)))
@@ -84,13 +85,60 @@ def test_biases_and_everything_that_is_kept_stay_as_they_were(lenet5, few_digits
     assert set(work.module.state_dict()) == set(lenet5.state_dict())
 
 
-@pytest.mark.parametrize("importance", ["l1", "l2", "taylor", "random"])
+@pytest.mark.parametrize("importance", ["l1", "taylor", "lamp", "random"])
 @pytest.mark.parametrize("scope", ["layer", "global"])
 def test_pruning_twice_by_the_same_ratio_changes_nothing_more(lenet5, few_digits, importance, scope):
     knobs = {"ratio": 0.6, "importance": importance, "scope": scope}
     once = _pruned(lenet5, few_digits, **knobs)
     twice = _pruned(once.module, few_digits, seed=5, **knobs)
     assert weight_hash(twice.module) == weight_hash(once.module)
+
+
+def test_a_layer_can_have_a_ratio_of_its_own_or_be_left_whole(lenet5, few_digits):
+    work = _pruned(lenet5, few_digits, ratio=0.8, layers={"conv1": 0.0, "fc1": 0.9})
+    assert _zeros(work.module) == [0, 20_000, 360_000, 4_000]
+
+
+def test_layers_with_a_ratio_of_their_own_take_no_part_in_that_of_the_whole_model(lenet5, few_digits):
+    work = _pruned(lenet5, few_digits, ratio=0.8, scope="global", layers={"fc1": 0.5})
+    conv1, conv2, fc1, fc2 = _zeros(work.module)
+    assert fc1 == 200_000
+    assert conv1 + conv2 + fc2 == round(0.8 * (500 + 25_000 + 5_000))
+    assert conv1 / 500 != fc2 / 5_000
+
+
+def test_a_threshold_zeroes_exactly_what_is_smaller(lenet5, few_digits):
+    work = _pruned(lenet5, few_digits, threshold=0.03, layers={"fc2": 0.0})
+    for name in NAMES[:3]:
+        before, after = lenet5.get_submodule(name).weight, work.module.get_submodule(name).weight
+        assert torch.equal(after, before * (before.abs() >= 0.03))
+        assert 0 < (after == 0).float().mean() < 1
+    assert torch.equal(work.module.fc2.weight, lenet5.fc2.weight)
+
+
+@pytest.mark.parametrize(
+    "knobs", [{"threshold": 1.0}, {"ratio": 0.95, "scope": "global"}], ids=["threshold", "global ratio"]
+)
+def test_what_would_empty_a_layer_is_refused_by_name_and_changes_nothing(lenet5, few_digits, knobs):
+    with torch.no_grad():
+        lenet5.fc2.weight *= 1e-6
+    before = weight_hash(lenet5)
+    work = Work(lenet5)
+    with pytest.raises(WorkbenchError, match=r"set every weight of .*fc2 to zero, .* a ratio of their own"):
+        Prune(granularity="weight", **knobs).apply(work, Context(few_digits, lenet5))
+    assert weight_hash(lenet5) == before
+
+
+def test_lamp_empties_no_layer_where_magnitude_would(lenet5, few_digits):
+    with torch.no_grad():
+        lenet5.fc2.weight *= 1e-6
+    zeros = _zeros(_pruned(lenet5, few_digits, ratio=0.95, scope="global", importance="lamp").module)
+    assert zeros[3] < 5_000
+
+
+def test_an_unknown_layer_is_refused_with_the_nearest_one(lenet5, few_digits):
+    with pytest.raises(WorkbenchError, match=r"no layer 'conv3' to prune\. Did you mean 'conv"):
+        _pruned(lenet5, few_digits, layers={"conv3": 0.5})
 
 
 @pytest.mark.parametrize("training", [Finetune(), Finetune(optimizer="sgd", learning_rate=0.05), Distill(alpha=0.5)])
@@ -109,5 +157,5 @@ def test_the_notes_say_that_zeros_are_no_faster(lenet5, few_digits):
 
 
 def test_a_model_without_weights_to_prune_is_refused(few_digits):
-    with pytest.raises(WorkbenchError, match=r"no convolution and no linear layer to prune\. Remove Prune"):
+    with pytest.raises(WorkbenchError, match=r"no convolution and no linear layer to prune\. Remove this step"):
         _pruned(nn.Sequential(nn.Flatten(), nn.LayerNorm(784)), few_digits)
