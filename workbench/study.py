@@ -23,6 +23,8 @@ from workbench.trial import Trial
 if TYPE_CHECKING:
     from torch import nn
 
+    from workbench.compare import Comparison
+
 OnProgress = Callable[[dict[str, Any]], None]
 OBJECTIVES = {"accuracy": 1, "size_bytes": -1, "latency": -1, "speedup": 1, "macs": -1, "parameters": -1}
 
@@ -261,6 +263,18 @@ class Study:
             if not beaten:
                 front.append(done[index])
         return front
+
+    def compare(self, a: "Trial | int", b: "Trial | int") -> "Comparison":
+        """Trial `b` against trial `a`: flips with their inputs, classes, and layer by layer where they part.
+
+        Parameters
+        ----------
+        a, b : Trial or int
+            Complete trials of this study, or their numbers.
+        """
+        from workbench.compare import compare
+
+        return compare(*(self.trial(t) if isinstance(t, int) else t for t in (a, b)))
 
     def test(self, trial: Trial) -> Metrics:
         """Open the test split for one trial: counted, as tuning on it would spoil it.

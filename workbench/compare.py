@@ -1,0 +1,227 @@
+"""Two trials side by side: which answers differ, for which classes, and from which layer on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import stats
+
+from workbench.errors import WorkbenchError
+from workbench.estimates import CONFIDENCE, Estimate, share_of
+from workbench.layers import Layer, layers_of, profiled
+
+if TYPE_CHECKING:
+    from workbench.data import Dataset
+    from workbench.trial import Trial
+
+SAMPLES = 64  # on which the layers' outputs are compared
+DAMAGE = 20.0  # dB: below, the error has more than a hundredth of the signal's power
+FLIPS = ("fixed", "broken", "otherwise")
+
+
+@dataclass(frozen=True)
+class ClassChange:
+    """One class: the share of its samples that each trial recognizes (recall)."""
+
+    name: str
+    samples: int
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, eq=False)
+class LayerChange:
+    """One layer in both trials; None where a trial lacks it.
+
+    Attributes
+    ----------
+    name : str
+    before, after : Layer or None
+    sqnr : float or None
+        Signal to quantization noise of its output in dB, 10 log10(sum(x^2) / sum((x - y)^2)), over the channels that
+        both trials have; infinite where they agree to the last bit, None where there is nothing to compare.
+    """
+
+    name: str
+    before: Layer | None
+    after: Layer | None
+    sqnr: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Trial `b` against trial `a`, on the validation split.
+
+    Attributes
+    ----------
+    a, b : Trial
+    fixed, broken, otherwise : numpy.ndarray
+        Indices of the samples that `a` has wrong and `b` right; the other way round; both wrong in different ways.
+    p_value : float
+        Exact McNemar test of "neither is better" (McNemar 1947), from the numbers of fixed and broken samples.
+    agreement : Estimate
+        Share of samples with the same answer, right or wrong.
+    classes : list of ClassChange
+    layers : list of LayerChange
+        In the order of execution.
+    """
+
+    a: "Trial"
+    b: "Trial"
+    fixed: np.ndarray
+    broken: np.ndarray
+    otherwise: np.ndarray
+    p_value: float
+    agreement: Estimate
+    classes: list[ClassChange]
+    layers: list[LayerChange]
+
+    def samples(self, flip: str = "broken") -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Raw inputs (M, ...), labels, answers of `a` and answers of `b` (M,) of one kind of flip."""
+        if flip not in FLIPS:
+            raise WorkbenchError(f"There is no kind of flip '{flip}'.", f"Choose from: {', '.join(FLIPS)}.")
+        index, split = getattr(self, flip), self._dataset.validation
+        return split.inputs[index], split.labels[index], self.a.answers()[index], self.b.answers()[index]
+
+    @property
+    def damage(self) -> LayerChange | None:
+        """The first layer whose output is off by more than a hundredth of its power, or None."""
+        return next((layer for layer in self.layers if layer.sqnr is not None and layer.sqnr < DAMAGE), None)
+
+    @property
+    def verdict(self) -> str:
+        """``better``, ``worse`` or ``no evidence of a difference``, by McNemar's test at 5 %."""
+        if self.p_value >= 1 - CONFIDENCE:
+            return "no evidence of a difference"
+        return "better" if len(self.fixed) > len(self.broken) else "worse"
+
+    def sentences(self) -> list[str]:
+        """What differs, in plain sentences."""
+        total = len(self._dataset.validation)
+        said = [
+            f"Trial {self.b.number} against trial {self.a.number}: {self.verdict} (p = {self.p_value:.2g}). It fixes "
+            f"{len(self.fixed)} and breaks {len(self.broken)} of {total:,} samples; {len(self.otherwise)} more are "
+            "wrong in another way.",
+            f"They give the same answer on {self.agreement.value:.1%} "
+            f"[{self.agreement.low:.1%}, {self.agreement.high:.1%}].",
+        ]
+        worst = min(self.classes, key=lambda c: c.after - c.before)
+        if worst.after < worst.before:
+            said.append(
+                f"Class {worst.name} loses most: {worst.before:.1%} of its {worst.samples} samples were right, "
+                f"now {worst.after:.1%}."
+            )
+        if not any(layer.sqnr is not None for layer in self.layers):
+            said.append("Their layers have nothing in common, so that outputs can't be compared layer by layer.")
+        elif self.damage is None:
+            said.append("No layer's output is off by more than a hundredth of its power.")
+        else:
+            said.append(
+                f"The damage starts at {self.damage.name or 'the only layer'}: there the error is "
+                f"{self.damage.sqnr:.0f} dB below the signal, {10 ** (-(self.damage.sqnr or 0) / 10):.1%} of its power."
+            )
+        return said
+
+    def table(self) -> list[dict[str, str]]:
+        """One row of texts for each layer: shapes, channels kept, bits, zeros, time, error."""
+        return [_row(layer) for layer in self.layers]
+
+    def __repr__(self) -> str:
+        rows = self.table()
+        widths = {key: max(len(key), *(len(row[key]) for row in rows)) for key in rows[0]} if rows else {}
+        lines = ["  ".join(key.ljust(width) for key, width in widths.items())]
+        lines += ["  ".join(row[key].ljust(width) for key, width in widths.items()) for row in rows]
+        return "\n".join([*self.sentences(), "", *(line.rstrip() for line in lines)])
+
+    @property
+    def _dataset(self) -> "Dataset":
+        return self.a.study.dataset
+
+
+def compare(a: "Trial", b: "Trial") -> Comparison:
+    """Compare two finished trials of one study: `Study.compare` with trials."""
+    for trial in (a, b):
+        if trial.metrics is None or trial.artifact is None:
+            raise WorkbenchError(
+                f"Trial {trial.number} can't be compared: it {trial.state}.", "Choose complete trials."
+            )
+    dataset = a.study.dataset
+    labels, before, after = dataset.validation.labels, a.answers(), b.answers()
+    was, now = before == labels, after == labels
+    fixed, broken = np.flatnonzero(~was & now), np.flatnonzero(was & ~now)
+    flips = len(fixed) + len(broken)
+    return Comparison(
+        a=a,
+        b=b,
+        fixed=fixed,
+        broken=broken,
+        otherwise=np.flatnonzero(~was & ~now & (before != after)),
+        p_value=float(stats.binomtest(len(fixed), flips).pvalue) if flips else 1.0,
+        agreement=share_of(int((before == after).sum()), len(labels)),
+        classes=[
+            ClassChange(str(name), int(mine.sum()), float(was[mine].mean()), float(now[mine].mean()))
+            for number, name in enumerate(dataset.classes)
+            if (mine := labels == number).any()
+        ],
+        layers=_layers(a, b),
+    )
+
+
+def _layers(a: "Trial", b: "Trial") -> list[LayerChange]:
+    first, second = ({layer.name: layer for layer in layers_of(trial, _times(trial))} for trial in (a, b))
+    shown = [_activations(trial) for trial in (a, b)]
+    changes = []
+    for name in [*first, *(name for name in second if name not in first)]:
+        before, after, error = first.get(name), second.get(name), None
+        if before and after and all(name in outputs for outputs in shown):
+            error = sqnr(*_common(shown[0][name], shown[1][name], before, after))
+        changes.append(LayerChange(name, before, after, error))
+    return changes
+
+
+def _times(trial: "Trial") -> list:
+    return profiled(trial) if trial.study.device == "cpu" else []
+
+
+def _activations(trial: "Trial") -> dict[str, np.ndarray]:
+    dataset = trial.study.dataset
+    assert trial.artifact is not None
+    return trial.study.runtime.activations(trial.artifact, dataset.prepare(dataset.validation.inputs[:SAMPLES]))
+
+
+def _common(x: np.ndarray, y: np.ndarray, before: Layer, after: Layer) -> tuple[np.ndarray, np.ndarray]:
+    """Both outputs, cut to the channels that both trials have."""
+    if before.kept is None or after.kept is None:
+        return x, y
+    _, left, right = np.intersect1d(before.kept, after.kept, return_indices=True)
+    axis = 1 if before.kind.startswith("Conv") else -1
+    return x.take(left, axis), y.take(right, axis)
+
+
+def sqnr(signal: np.ndarray, noisy: np.ndarray) -> float | None:
+    """10 log10(sum(x^2) / sum((x - y)^2)) in dB; None if the shapes differ or there is no signal."""
+    if signal.shape != noisy.shape or not signal.size:
+        return None
+    power = float(np.square(signal, dtype=np.float64).sum())
+    error = float(np.square(signal.astype(np.float64) - noisy).sum())
+    if power == 0:
+        return None
+    return float("inf") if error == 0 else 10 * float(np.log10(power / error))
+
+
+def _row(change: LayerChange) -> dict[str, str]:
+    def pair(tell: Callable[[Layer], str]) -> str:
+        texts = [tell(layer) if layer else "-" for layer in (change.before, change.after)]
+        return texts[0] if texts[0] == texts[1] else " -> ".join(texts)
+
+    error = "-" if change.sqnr is None else "exact" if np.isinf(change.sqnr) else f"{change.sqnr:.1f}"
+    return {
+        "layer": change.name or "(the model)",
+        "weight": pair(lambda layer: "x".join(map(str, layer.weight))),
+        "channels": pair(lambda layer: str(layer.channels)),
+        "bits": pair(lambda layer: str(layer.bits)),
+        "zeros": pair(lambda layer: f"{layer.zeros:.0%}"),
+        "ms": pair(lambda layer: "?" if layer.milliseconds is None else f"{layer.milliseconds:.3f}"),
+        "SQNR dB": error,
+    }
