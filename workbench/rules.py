@@ -24,6 +24,11 @@ def _makes_zeros(step: Step) -> bool:
     return step.key() == "sparsify" or getattr(step, "granularity", "") in ("weight", "n:m")
 
 
+def _settles_values(step: Step) -> bool:
+    """Whether a step decides which values single weights have, for good."""
+    return _makes_zeros(step) or step.key() in ("quantize", "shareweights")
+
+
 @dataclass(frozen=True)
 class Rule:
     """One row: what it means that a step comes after another, at once or with others between.
@@ -84,6 +89,20 @@ RULES: tuple[Rule, ...] = (
         "quantize",
         "Quantize after {first} rounds what was trained; training after Quantize instead, or as well, makes up for the"
         " rounding.",
+    ),
+    Rule(
+        "any",
+        "distill",
+        "a student of another architecture would throw away what was done before.",
+        "Put Distill first, or leave its knob student at 'same'.",
+        lambda first, later: getattr(later, "student", "same") != "same",
+    ),
+    Rule(
+        "any",
+        "distill",
+        "fresh weights would undo what was done to the old ones.",
+        "Leave its knob fresh off.",
+        lambda first, later: getattr(later, "fresh", False) and _settles_values(first),
     ),
     Rule("quantize", "prune", "Prune after Quantize judges weights that are rounded already."),
     Rule("prune", "quantize", "Quantize after Prune chooses its grid from the weights that are left."),

@@ -26,6 +26,9 @@ def test_each_rule_speaks_in_sentences(rule):
         ([SINGLE, Finetune(), BINARY], "Quantize can't follow Prune: one bit knows no zero"),
         ([BINARY, Finetune(), SINGLE], "Prune can't follow Quantize: one bit knows no zero"),
         ([SINGLE, Quantize(layers={"conv1": 1})], "one bit knows no zero"),
+        ([Prune(), Distill(student="lenet300")], "Distill can't follow Prune: a student of another architecture"),
+        ([SINGLE, Distill(fresh=True)], "Distill can't follow Prune: fresh weights would undo"),
+        ([Quantize(), Distill(fresh=True)], "Distill can't follow Quantize: fresh weights would undo"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_reason_and_a_way_out(steps, said):
@@ -39,7 +42,16 @@ def test_pruning_quantizing_and_distilling_compose_in_any_order(steps):
     assert Recipe(steps).steps == steps
 
 
-@pytest.mark.parametrize("steps", [[Prune(), BINARY], [BINARY, Prune()], [SINGLE, Quantize(weight_bits=2)]])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [Prune(), BINARY],
+        [BINARY, Prune()],
+        [SINGLE, Quantize(weight_bits=2)],
+        [Prune(), Distill(fresh=True)],
+        [Distill(student="lenet300"), Prune()],
+    ],
+)
 def test_what_only_looks_like_a_forbidden_order_is_legal(steps):
     assert len(Recipe(steps)) == 2
 
