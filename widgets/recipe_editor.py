@@ -1,11 +1,12 @@
 """A recipe as cards: one for each step, in their order, to turn on and off, move, add and remove."""
 
 from collections.abc import Callable, Sequence
+from html import escape
 
 import ipywidgets as w
 
 from widgets.controls import StepPanel
-from workbench import Recipe
+from workbench import Recipe, WorkbenchError
 from workbench.steps import STEPS, Step
 
 ADD = "Add a step…"
@@ -38,7 +39,10 @@ class RecipeEditor(w.VBox):
             style={"description_width": "40px"},
             layout=w.Layout(width="130px"),
         )
-        super().__init__([self._box, w.HBox([self.menu, self.seed])])
+        self.order = w.HTML()
+        fold = w.Accordion([self.order], titles=("What this order means",), selected_index=None)
+        fold.add_class("wb-more")
+        super().__init__([self._box, w.HBox([self.menu, self.seed]), fold])
         self.add_class("wb-recipe")
         for key in steps:
             self.add(STEPS[key])
@@ -74,7 +78,9 @@ class RecipeEditor(w.VBox):
         return next(card for card in self.cards if card.declared.key() == key)
 
     def _new(self, step: type[Step]) -> "StepCard":
-        return StepCard(step, self._move, self._remove)
+        card = StepCard(step, self._move, self._remove)
+        card.switch.observe(lambda _: self._explain(), "value")
+        return card
 
     def _add_chosen(self, change: dict) -> None:
         if change["new"] != ADD:
@@ -95,6 +101,14 @@ class RecipeEditor(w.VBox):
         self._box.children = cards
         for index, card in enumerate(cards):
             card.up.disabled, card.down.disabled = index == 0, index == len(cards) - 1
+        self._explain()
+
+    def _explain(self) -> None:
+        try:
+            said = self.recipe().meaning or ["One step alone, or steps that do not touch each other."]
+        except WorkbenchError as refusal:
+            said = [str(refusal)]
+        self.order.value = "".join(f"<p>{escape(sentence)}</p>" for sentence in said)
 
 
 class StepCard(StepPanel):

@@ -65,6 +65,17 @@ def test_a_card_can_be_removed_and_the_others_keep_their_knobs(editor):
     assert editor.recipe() == Recipe([Prune(ratio=0.7), Quantize()])
 
 
+def test_the_meaning_of_the_order_is_told_as_it_changes(editor):
+    assert "Quantize after Distill rounds what was trained" in editor.order.value
+    editor.card("quantize").up.click()
+    assert "Distill after Quantize is quantization-aware" in editor.order.value
+    editor.card("distill").switch.value = False
+    assert "Quantize after Prune chooses its grid" in editor.order.value
+    assert "Distill" not in editor.order.value
+    editor.menu.value = "quantize"
+    assert "Quantize can&#x27;t follow Quantize" in editor.order.value
+
+
 def test_what_makes_no_recipe_is_refused_when_asked_for(editor):
     editor.card("prune").controls["layers"].field.value = "conv1"
     with pytest.raises(WorkbenchError, match="names no layer and figure"):
