@@ -1,83 +1,179 @@
-"""Paired, interleaved timing of two artifacts."""
+"""Paired, interleaved timing of two artifacts, for as long as it takes to be sure."""
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
-from workbench.estimates import Estimate, median_of
+from workbench.estimates import Estimate, over_time
+from workbench.machine import Machine, Watch
 
-BLOCKS = 40
-BLOCK_SECONDS = 0.02  # of each artifact in each block
+BLOCK_SECONDS = 0.01  # of each artifact in each block
 WARMUP_SECONDS = 0.2
+PRECISION = 0.03
+LEAST_SECONDS = 1.6
+LEAST_BLOCKS = 12
+GROWTH = 1.2  # of the number of blocks between two looks at the interval: rare looks keep it honest
+
+Run = Callable[[], object]
+
+
+class Calls(BaseModel):
+    """Single calls of one artifact: the milliseconds that so many percent of them took at most."""
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
+    p50: float
+    p95: float
+    p99: float
+    count: int
 
 
 @dataclass(frozen=True)
 class Paired:
-    """Two artifacts timed in one loop: latencies in milliseconds, speed-ups as ratios first / second."""
+    """Two artifacts timed in one loop: latencies in milliseconds, speed-ups as ratios first / second.
+
+    Attributes
+    ----------
+    first, second, speedup, cpu_speedup : Estimate
+    calls : Calls
+        Of the second.
+    blocks : int
+    seconds : float
+        How long it took.
+    precise : bool
+        Whether the speed-up's interval became as narrow as was asked.
+    noise : float
+        Spread (interquartile range over median) of the first's block medians.
+    drift : float
+        How much the speed-up itself wandered during the measurement, as a share.
+    cpu_share : float
+        Processor seconds in a second of the second's runs.
+    machine : Machine
+    """
 
     first: Estimate
     second: Estimate
     speedup: Estimate
     cpu_speedup: Estimate
+    calls: Calls
     blocks: int
+    seconds: float
+    precise: bool
     noise: float
+    drift: float
+    cpu_share: float
+    machine: Machine
+
+
+def budget() -> float:
+    """The most seconds that a timing takes on a noisy machine: 4, or what WORKBENCH_TIMING_SECONDS says."""
+    return float(os.environ.get("WORKBENCH_TIMING_SECONDS", "4"))
+
+
+def wall_clock(run: Run) -> float:
+    """Seconds of one run."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def cuda_clock(run: Run) -> float:
+    """Seconds of one run between two events on the GPU's own clock; waits until all its work is done."""
+    import torch
+
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize()
+    start.record()
+    run()
+    end.record()
+    torch.cuda.synchronize()
+    return float(start.elapsed_time(end)) / 1e3
 
 
 def paired(
-    first: Callable[[], object],
-    second: Callable[[], object],
-    blocks: int = BLOCKS,
+    first: Run,
+    second: Run,
+    *,
+    seconds: float | None = None,
+    precision: float = PRECISION,
+    clock: Callable[[Run], float] = wall_clock,
     report: Callable[..., None] = lambda **facts: None,
 ) -> Paired:
-    """Time two callables block by block in alternating order, after a warm-up.
+    """Time two callables block by block in alternating order, after a warm-up, until the ratio is known well enough.
 
-    Each block runs one for about 20 ms and then the other, and gives one median for each; the speed-up is the median
-    of the blocks' own ratios, so that what slows the machine for longer than a block slows both. Intervals are
-    distribution-free at 95 %, and assume that blocks are independent.
+    Each block runs one for about 10 ms and then the other, and gives the median of each; the speed-up is taken from
+    the blocks' own ratios, so that what slows the machine for longer than a block slows both. How the intervals stay
+    honest on a machine whose noise has a memory is told at `over_time`.
 
     Parameters
     ----------
     first, second : callable
         The baseline, and what is compared with it.
-    blocks : int
+    seconds : float
+        It ends when these are spent, but not before 12 blocks; `budget` if left out.
+    precision : float
+        It ends when the 95 % interval of the speed-up reaches less than this share to both sides.
+    clock : callable
+        Runs a callable and returns the seconds that it took.
     report : callable
         Told the share done; may raise `Cancelled`.
     """
-    repeats = [_warm_up(run) for run in (first, second)]
-    wall, cpu = np.empty((2, blocks)), np.empty((2, blocks))
-    for block in range(blocks):
-        order = (0, 1) if block % 2 == 0 else (1, 0)
-        for which in order:
-            wall[which, block], cpu[which, block] = _time((first, second)[which], repeats[which])
-        report(share=(block + 1) / blocks, message="Timing against the baseline")
+    seconds = budget() if seconds is None else seconds
+    runs = first, second
+    repeats = [_warm_up(run) for run in runs]
+    calls: list[list[np.ndarray]] = [[], []]
+    cpu: list[list[float]] = [[], []]
+    watch, began, look = Watch(), time.perf_counter(), LEAST_BLOCKS
+    precise, spent, message = False, 0.0, "Timing against the baseline"
+    while not precise and (spent < seconds or len(cpu[0]) < LEAST_BLOCKS):
+        for which in (0, 1) if len(cpu[0]) % 2 == 0 else (1, 0):
+            before = time.process_time()
+            calls[which].append(np.array([clock(runs[which]) for _ in range(repeats[which])]))
+            cpu[which].append(max(time.process_time() - before, 1e-9) / repeats[which])
+        spent = time.perf_counter() - began
+        if len(cpu[0]) >= look and spent >= min(LEAST_SECONDS, seconds):
+            watch.look()
+            speedup, _ = over_time(_medians(calls[0]) / _medians(calls[1]))
+            precise, look = speedup.half_width <= precision, int(len(cpu[0]) * GROWTH) + 1
+            message = f"Timing against the baseline: {speedup.value:.2f}x ±{speedup.half_width:.0%}"
+        report(share=1.0 if precise else min(1.0, spent / max(seconds, 1e-9)), message=message)
+    return _summary(calls, np.array(cpu), spent, precise, watch.seen())
+
+
+def _summary(calls: list[list[np.ndarray]], cpu: np.ndarray, seconds: float, precise: bool, machine: Machine) -> Paired:
+    wall = np.array([_medians(blocks) for blocks in calls])
+    speedup, drift = over_time(wall[0] / wall[1])
     quartiles = np.percentile(wall[0], [25, 50, 75])
+    single = np.concatenate(calls[1])
+    p50, p95, p99 = (float(value) for value in np.percentile(single, [50, 95, 99]) * 1e3)
     return Paired(
-        first=median_of(wall[0] * 1e3),
-        second=median_of(wall[1] * 1e3),
-        speedup=median_of(wall[0] / wall[1]),
-        cpu_speedup=median_of(cpu[0] / cpu[1]),
-        blocks=blocks,
+        first=over_time(wall[0] * 1e3)[0],
+        second=over_time(wall[1] * 1e3)[0],
+        speedup=speedup,
+        cpu_speedup=over_time(cpu[0] / cpu[1])[0],
+        calls=Calls(p50=p50, p95=p95, p99=p99, count=len(single)),
+        blocks=wall.shape[1],
+        seconds=seconds,
+        precise=precise,
         noise=float((quartiles[2] - quartiles[0]) / quartiles[1]),
+        drift=drift,
+        cpu_share=float(cpu[1].mean() / single.mean()),
+        machine=machine,
     )
 
 
-def _warm_up(run: Callable[[], object]) -> int:
+def _medians(blocks: list[np.ndarray]) -> np.ndarray:
+    return np.array([np.median(block) for block in blocks])
+
+
+def _warm_up(run: Run) -> int:
+    """Run it for a while; returns how often it runs in a block."""
     start, count = time.perf_counter(), 0
     while count < 2 or time.perf_counter() - start < WARMUP_SECONDS:
         run()
         count += 1
     each = (time.perf_counter() - start) / count
     return max(1, round(BLOCK_SECONDS / each))
-
-
-def _time(run: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """The median wall seconds of one run, and the mean processor seconds."""
-    walls = np.empty(repeats)
-    cpu = time.process_time()
-    for index in range(repeats):
-        start = time.perf_counter()
-        run()
-        walls[index] = time.perf_counter() - start
-    return float(np.median(walls)), (time.process_time() - cpu) / repeats

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from workbench.data import Dataset
 from workbench.errors import WorkbenchError
 from workbench.estimates import share_of
-from workbench.latency import Paired, paired
+from workbench.evaluation import quality
+from workbench.latency import Paired, budget, cuda_clock, paired, wall_clock
 from workbench.metrics import Conditions, Metrics, Parity
-from workbench.runtimes import Runtime, Session
+from workbench.process_cost import ProcessCost, process_cost
+from workbench.runtimes import Runtime, Session, runtime_of
 from workbench.steps.base import Work
 
 EVALUATION_BATCH = 250
@@ -33,10 +35,27 @@ class Setting:
     device: str
     threads: int
     batch: int
+    seconds: float = field(default_factory=budget)
+    """The most that timing may take, for as long as the machine is noisy."""
+
+    def load(self, artifact: Path) -> Session:
+        """An artifact in what runs it; a packed file on the CPU where it must."""
+        runtime = runtime_of(artifact, self.runtime)
+        return runtime.load(artifact, self.threads, self.device if self.device in runtime.devices_here() else "cpu")
+
+    def comparable(self, artifact: Path) -> bool:
+        """Whether it is run by the runtime and on the device that the baseline is run by."""
+        runtime = runtime_of(artifact, self.runtime)
+        return isinstance(runtime, type(self.runtime)) and self.device in runtime.devices_here()
 
 
 def answers(session: Session, dataset: Dataset, split: str, report: Report = lambda **facts: None) -> np.ndarray:
-    """The artifact's top class for every sample of a split, shape (N,), int64.
+    """The artifact's top class for every sample of a split, shape (N,), int64; raises as `outputs` does."""
+    return outputs(session, dataset, split, report).argmax(1)
+
+
+def outputs(session: Session, dataset: Dataset, split: str, report: Report = lambda **facts: None) -> np.ndarray:
+    """The artifact's logits for every sample of a split, shape (N, classes), float32.
 
     Raises
     ------
@@ -44,7 +63,7 @@ def answers(session: Session, dataset: Dataset, split: str, report: Report = lam
         If an output is not a number.
     """
     part = getattr(dataset, split)
-    out = np.empty(len(part), np.int64)
+    found = []
     for start in range(0, len(part), EVALUATION_BATCH):
         logits = session(dataset.prepare(part.inputs[start : start + EVALUATION_BATCH]))
         if logits.ndim != 2 or logits.shape[1] < len(dataset.classes):
@@ -57,9 +76,9 @@ def answers(session: Session, dataset: Dataset, split: str, report: Report = lam
                 "The model's outputs are NaN or infinite.",
                 "Check its weights; after training, lower the learning rate; after pruning, the ratio.",
             )
-        out[start : start + EVALUATION_BATCH] = logits.argmax(1)
+        found.append(logits)
         report(share=min(1.0, (start + EVALUATION_BATCH) / len(part)), message=f"Evaluating on the {split} split")
-    return out
+    return np.concatenate(found)
 
 
 def measure(
@@ -98,8 +117,9 @@ def measure(
     numpy.ndarray
         The top class for every sample of the split, shape (N,).
     """
-    session = setting.runtime.load(artifact, setting.threads, setting.device)
-    predicted = answers(session, dataset, split, report)
+    session = setting.load(artifact)
+    logits = outputs(session, dataset, split, report)
+    predicted = logits.argmax(1)
     labels = getattr(dataset, split).labels
     right = predicted == labels
     fixed = broken = 0
@@ -107,10 +127,10 @@ def measure(
         before = baseline_answers == labels
         fixed, broken = int((right & ~before).sum()), int((~right & before).sum())
 
-    inputs = dataset.prepare(_cycled(dataset.validation.inputs, setting.batch))
-    reference = setting.runtime.load(baseline, setting.threads, setting.device) if baseline else session
-    # What no kernel computes with says nothing about speed.
-    timing = None if work.simulated else paired(lambda: reference(inputs), lambda: session(inputs), report=report)
+    # What no kernel computes with says nothing about speed, nor does another runtime.
+    timed = setting.comparable(artifact) and not work.simulated
+    timing = _timed(session, baseline, dataset, setting, report) if timed else None
+    process, unmeasured = (None, []) if work.simulated else _process_cost(artifact, dataset, setting, report)
 
     parameters = sum(p.numel() for p in work.module.parameters())
     metrics = Metrics(
@@ -119,6 +139,7 @@ def measure(
         accuracy=share_of(int(right.sum()), len(labels)),
         fixed=fixed,
         broken=broken,
+        quality=quality(logits, labels),
         accuracy_p=float(stats.binomtest(fixed, fixed + broken).pvalue) if fixed + broken else 1.0,
         size_bytes=artifact.stat().st_size,
         theoretical_bytes=theoretical_bytes(work),
@@ -127,6 +148,9 @@ def measure(
         speedup=timing.speedup if timing and baseline else None,
         cpu_speedup=timing.cpu_speedup if timing and baseline else None,
         conditions=_conditions(setting, timing) if timing else None,
+        calls=timing.calls if timing else None,
+        process=process,
+        unmeasured=unmeasured,
         macs=count_macs(work.module, dataset.prepare(dataset.validation.inputs[:1])),
         parameters=parameters,
         nonzero_parameters=sum(int(p.count_nonzero()) for p in work.module.parameters()),
@@ -134,6 +158,33 @@ def measure(
         simulated=work.simulated,
     )
     return metrics, predicted
+
+
+def _timed(session: Session, baseline: Path | None, dataset: Dataset, setting: Setting, report: Report) -> Paired:
+    inputs = dataset.prepare(_cycled(dataset.validation.inputs, setting.batch))
+    reference = setting.runtime.load(baseline, setting.threads, setting.device) if baseline else session
+    on_gpu = setting.device == "cuda" and setting.runtime.name == "torch"  # whose queue torch's events see
+    return paired(
+        lambda: reference(inputs),
+        lambda: session(inputs),
+        seconds=setting.seconds,
+        clock=cuda_clock if on_gpu else wall_clock,
+        report=report,
+    )
+
+
+def _process_cost(
+    artifact: Path, dataset: Dataset, setting: Setting, report: Report
+) -> tuple[ProcessCost | None, list[str]]:
+    """What a fresh process pays, or a sentence that says why this is not known."""
+    if setting.device != "cpu":
+        return None, []
+    report(share=1.0, message="Starting it in a fresh process")
+    try:
+        shape = (setting.batch, *dataset.sample_shape)
+        return process_cost(runtime_of(artifact, setting.runtime), artifact, shape, setting.threads), []
+    except WorkbenchError as error:
+        return None, [f"Cold start and memory were not measured. {error.message}"]
 
 
 def _conditions(setting: Setting, timing: Paired) -> Conditions:
@@ -146,6 +197,11 @@ def _conditions(setting: Setting, timing: Paired) -> Conditions:
         batch=setting.batch,
         blocks=timing.blocks,
         noise=timing.noise,
+        drift=timing.drift,
+        seconds=timing.seconds,
+        precise=timing.precise,
+        cpu_share=timing.cpu_share,
+        machine=timing.machine,
     )
 
 

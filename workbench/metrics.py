@@ -3,8 +3,14 @@
 from pydantic import BaseModel, ConfigDict
 
 from workbench.estimates import CONFIDENCE, Estimate
+from workbench.evaluation import Quality
+from workbench.latency import Calls
+from workbench.machine import Machine
+from workbench.process_cost import ProcessCost
 
 NOISY = 0.15
+DRIFTING = 0.05
+RESOLUTION = 0.01  # one file, loaded twice, differs by about as much: where in memory it lies
 
 
 class Conditions(BaseModel):
@@ -20,6 +26,25 @@ class Conditions(BaseModel):
     blocks: int
     noise: float
     """Spread (interquartile range over median) of the baseline's block medians; above `NOISY` the machine was noisy."""
+    drift: float = 0.0
+    """How much the speed-up wandered during the measurement, as a share; its interval allows for as much again."""
+    seconds: float = 0.0
+    """How long the timing took."""
+    precise: bool = True
+    """Whether the interval became as narrow as was asked before the time was spent."""
+    cpu_share: float | None = None
+    """Processor seconds in a second of the artifact's runs."""
+    machine: Machine = Machine()
+    """What else the machine did."""
+
+    def disturbances(self) -> list[str]:
+        """Why these figures are less sure than on a quiet machine, each as a clause."""
+        said = self.machine.disturbances()
+        if self.noise > NOISY:
+            said.append(f"its own speed varied by {self.noise:.0%}")
+        if self.drift > DRIFTING:
+            said.append(f"the speed-up drifted by {self.drift:.0%}")
+        return said
 
 
 class Parity(BaseModel):
@@ -46,6 +71,8 @@ class Metrics(BaseModel):
     """The other way round."""
     accuracy_p: float = 1.0
     """Exact McNemar p-value of the change against the baseline."""
+    quality: Quality | None = None
+    """Beyond the top class: top 5, F1, recall by class, calibration, confusion."""
     size_bytes: int
     theoretical_bytes: int
     """Parameters x bits: what an ideal file would take, for comparison only."""
@@ -57,6 +84,12 @@ class Metrics(BaseModel):
     cpu_speedup: Estimate | None = None
     """The same in processor time, which a noisy machine disturbs less."""
     conditions: Conditions | None = None
+    calls: Calls | None = None
+    """Single calls of this artifact."""
+    process: ProcessCost | None = None
+    """Of a fresh process that runs only this artifact."""
+    unmeasured: list[str] = []
+    """What could not be measured, and why: one sentence for each."""
     macs: int
     parameters: int
     nonzero_parameters: int
@@ -69,11 +102,15 @@ class Metrics(BaseModel):
         """``faster``, ``slower`` or ``no measurable change``; ``simulated`` where no kernel computes with it."""
         if self.simulated:
             return "simulated"
-        if self.speedup is None:
-            return "not measured"
-        if self.speedup.low > 1:
-            return "faster"
-        return "slower" if self.speedup.high < 1 else "no measurable change"
+        return speed_verdict(self.speedup) if self.speedup else "not measured"
+
+    @property
+    def throughput(self) -> Estimate | None:
+        """Inputs in a second, one call after another."""
+        if self.latency is None or self.conditions is None:
+            return None
+        inputs, each = 1e3 * self.conditions.batch, self.latency
+        return Estimate(value=inputs / each.value, low=inputs / each.high, high=inputs / each.low)
 
     @property
     def accuracy_verdict(self) -> str:
@@ -92,6 +129,11 @@ class Metrics(BaseModel):
             f"The file has {bytes_text(self.size_bytes)} against {bytes_text(baseline.size_bytes)}: "
             + (f"{ratio:.1f} times smaller." if ratio >= 1.05 else f"{1 / ratio:.2f} of the size."),
         ]
+        if (mine := self.quality) and (before := baseline.quality):
+            said.append(
+                f"Macro F1 {mine.macro_f1:.2%} against {before.macro_f1:.2%}; calibration error "
+                f"{mine.calibration_error:.2%} against {before.calibration_error:.2%}."
+            )
         if self.speedup and self.latency and self.baseline_latency and self.conditions:
             s, where = self.speedup, self.conditions
             said.append(
@@ -99,13 +141,26 @@ class Metrics(BaseModel):
                 f"for {_many(where.batch, 'input')} on {_many(where.threads, 'thread')}: {self._speed(s)} "
                 f"[{s.low:.2f}x to {s.high:.2f}x]."
             )
-            if where.noise > NOISY and self.cpu_speedup:
-                c = self.cpu_speedup
+            if self.calls and self.throughput:
+                c = self.calls
                 said.append(
-                    f"The machine was noisy while this was timed; in processor time it is {c.value:.2f}x "
-                    f"[{c.low:.2f}x to {c.high:.2f}x]."
+                    f"Of {_many(c.count, 'single call')}, half took up to {c.p50:.3g} ms, 95 % up to {c.p95:.3g} ms "
+                    f"and 99 % up to {c.p99:.3g} ms; {_rate(self.throughput.value)} inputs in a second."
                 )
+            if (why := where.disturbances()) and self.cpu_speedup:
+                cpu = self.cpu_speedup
+                said.append(
+                    f"The machine was noisy while this was timed ({'; '.join(why)}), so that the intervals are wide; "
+                    f"in processor time it is {cpu.value:.2f}x [{cpu.low:.2f}x to {cpu.high:.2f}x]."
+                )
+        if p := self.process:
+            said.append(
+                f"A fresh process has its first answer {p.cold_start.value:.3g} ms after the import of the runtime "
+                f"(median of {_many(p.starts, 'start')}) and takes {bytes_text(p.peak_bytes)} of memory at its peak, "
+                f"{bytes_text(p.runtime_bytes)} of it before the file is loaded."
+            )
         said += [f"Simulated: {why} Its speed is not claimed." for why in self.simulated]
+        said += self.unmeasured
         same = self.parity
         alike = "answers as the model it was made from" + (" (quantized)" if same.same_answers < 1 else "")
         said.append(f"The file {alike} on {same.same_answers:.1%} of {same.samples} samples.")
@@ -119,6 +174,13 @@ class Metrics(BaseModel):
         return f"no measurable change in speed ({speedup.value:.2f}x)"
 
 
+def speed_verdict(speedup: Estimate) -> str:
+    """``faster`` or ``slower`` only where the whole interval is, by 1 % at least; else ``no measurable change``."""
+    if speedup.low > 1 + RESOLUTION:
+        return "faster"
+    return "slower" if speedup.high < 1 / (1 + RESOLUTION) else "no measurable change"
+
+
 def bytes_text(count: float) -> str:
     """A number of bytes for people: ``1.7 MB``."""
     for unit in ("B", "kB"):
@@ -128,5 +190,10 @@ def bytes_text(count: float) -> str:
     return f"{count:.2f} MB"
 
 
+def _rate(value: float) -> str:
+    """Three digits, without an exponent."""
+    return f"{float(f'{value:.3g}'):,.{0 if value >= 100 else 1}f}"
+
+
 def _many(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("s" if count != 1 else "")
+    return f"{count:,} {noun}" + ("s" if count != 1 else "")

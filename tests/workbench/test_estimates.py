@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.estimates import Estimate, median_of, share_of
+from workbench.estimates import Estimate, median_of, over_time, share_of
 
 
 @given(st.integers(1, 100_000).flatmap(lambda count: st.tuples(st.integers(0, count), st.just(count))))
@@ -53,3 +53,73 @@ def test_the_interval_of_a_median_holds_the_true_median_95_times_of_100(count):
 def test_an_estimate_reads_as_a_figure_with_its_interval():
     estimate = Estimate(value=0.98765, low=0.98, high=0.99)
     assert (float(estimate), str(estimate)) == (0.98765, "0.9877 [0.98, 0.99]")
+
+
+def _autoregressive(random: np.random.Generator, count: int, memory: float) -> np.ndarray:
+    """AR(1) noise of unit variance."""
+    noise = random.normal(size=count) * np.sqrt(1 - memory**2)
+    noise[0] = random.normal()
+    for index in range(1, count):
+        noise[index] += memory * noise[index - 1]
+    return noise
+
+
+def _switching(random: np.random.Generator, count: int, stay: float) -> np.ndarray:
+    """A machine that is now quiet and now busy, for so many blocks each on the average."""
+    busy = (np.cumsum(random.random(count) < 1 / stay) + random.integers(2)) % 2
+    return 2.0 * busy - 1 + 0.7 * random.normal(size=count)
+
+
+@pytest.mark.parametrize(
+    ("noise", "least"),
+    [
+        (lambda random, count: random.normal(size=count), 0.94),
+        (lambda random, count: random.standard_t(3, size=count), 0.94),
+        (lambda random, count: _autoregressive(random, count, 0.5), 0.94),
+        (lambda random, count: _autoregressive(random, count, 0.8), 0.94),
+        (lambda random, count: _autoregressive(random, count, 0.95), 0.9),
+        (lambda random, count: _switching(random, count, 5), 0.9),
+    ],
+    ids=["independent", "heavy tails", "AR 0.5", "AR 0.8", "AR 0.95", "two states"],
+)
+def test_the_interval_holds_the_truth_though_the_noise_has_a_memory(noise, least):
+    random = np.random.default_rng(0)
+    runs = [2 * np.exp(0.03 * noise(random, 120)) for _ in range(200)]
+    estimates = [over_time(run)[0] for run in runs]
+    assert np.mean([e.low <= 2 <= e.high for e in estimates]) >= least
+
+
+def test_the_interval_that_takes_blocks_as_independent_does_not():
+    random = np.random.default_rng(0)
+    runs = [np.exp(0.03 * _autoregressive(random, 120, 0.8)) for _ in range(200)]
+    assert np.mean([m.low <= 1 <= m.high for m in map(median_of, runs)]) < 0.7
+
+
+def test_without_drift_none_is_found_and_the_interval_is_narrow():
+    random = np.random.default_rng(0)
+    found = [over_time(np.exp(0.03 * random.normal(size=120))) for _ in range(200)]
+    assert np.median([drift for _, drift in found]) < 0.006  # a fifth of the noise of one figure
+    # batch means alone would reach 2.2 x 1.25 x 0.03 / sqrt(120) to both sides
+    assert np.median([estimate.half_width for estimate, _ in found]) < 2 * 0.0075
+
+
+def test_drift_is_told_apart_from_noise_within_a_round():
+    random = np.random.default_rng(0)
+    steps = np.repeat(0.1 * random.normal(size=12), 20)
+    _, drift = over_time(np.exp(steps + 0.01 * random.normal(size=240)))
+    assert drift == pytest.approx(steps.std(ddof=1), rel=0.1)
+
+
+@given(st.lists(st.floats(1e-6, 1e6), min_size=8, max_size=60))
+def test_whatever_the_figures_the_typical_one_lies_among_them_and_within_its_interval(values):
+    estimate, drift = over_time(np.array(values))
+    slack = 1 + 1e-9
+    assert min(values) / slack <= estimate.value <= max(values) * slack
+    assert estimate.low <= estimate.value <= estimate.high
+    assert drift >= 0
+
+
+def test_the_typical_one_of_ratios_is_the_same_seen_from_both_sides():
+    values = np.random.default_rng(0).lognormal(size=48)
+    one, other = over_time(values)[0], over_time(1 / values)[0]
+    assert (1 / other.value, 1 / other.high, 1 / other.low) == pytest.approx((one.value, one.low, one.high))

@@ -1,15 +1,18 @@
-"""Paired timing: what is the same is called the same, what does more is called slower."""
+"""Paired timing: what is the same is called the same, what does more is called slower, and it ends when it is sure."""
+
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from workbench import Cancelled, Metrics
-from workbench.latency import Paired, paired
+from workbench import Cancelled
+from workbench.latency import LEAST_BLOCKS, paired
+from workbench.metrics import speed_verdict
 
-BLOCKS = 11
+SECONDS = 0.4
 
 
-def _work(times: int):
+def _work(times: int) -> Callable[[], None]:
     matrix = np.random.default_rng(0).random((60, 60))
 
     def run() -> None:
@@ -19,30 +22,68 @@ def _work(times: int):
     return run
 
 
-def _verdict(timing: Paired) -> str:
-    return Metrics.model_construct(speedup=timing.speedup).verdict
+class Simulated:
+    """A clock that gives what it is told to, so that no real machine disturbs the statistics."""
+
+    def __init__(self, latencies: dict[str, float], noise: float, seed: int = 0):
+        self._latencies, self._noise, self._random = latencies, noise, np.random.default_rng(seed)
+
+    def __call__(self, run: Callable[[], str]) -> float:
+        return self._latencies[run()] * float(np.exp(self._noise * self._random.normal()))
+
+
+def _simulated(second: float, noise: float, **wanted):
+    clock = Simulated({"first": 1.0, "second": second}, noise)
+    return paired(lambda: "first", lambda: "second", clock=clock, seconds=SECONDS, **wanted)
 
 
 def test_a_callable_against_itself_shows_no_measurable_change():
     run = _work(20)
-    verdicts = [_verdict(paired(run, run, BLOCKS)) for _ in range(10)]
+    verdicts = [speed_verdict(paired(run, run, seconds=SECONDS).speedup) for _ in range(10)]
     assert verdicts.count("no measurable change") >= 8
 
 
-@pytest.mark.parametrize(("first", "second", "verdict", "ratio"), [(20, 40, "slower", 0.5), (40, 20, "faster", 2.0)])
-def test_twice_the_work_is_slower_and_half_of_it_is_faster(first, second, verdict, ratio):
-    timing = paired(_work(first), _work(second), BLOCKS)
-    assert _verdict(timing) == verdict
+@pytest.mark.parametrize(("first", "second", "verdict", "ratio"), [(20, 60, "slower", 1 / 3), (60, 20, "faster", 3.0)])
+def test_more_work_is_slower_and_less_of_it_is_faster(first, second, verdict, ratio):
+    timing = paired(_work(first), _work(second), seconds=SECONDS)
+    assert speed_verdict(timing.speedup) == verdict
     assert timing.speedup.low / 1.3 <= ratio <= timing.speedup.high * 1.3
     assert timing.cpu_speedup.low / 1.3 <= ratio <= timing.cpu_speedup.high * 1.3
 
 
+@pytest.mark.parametrize(("second", "verdict"), [(1.0, "no measurable change"), (1.05, "slower"), (0.95, "faster")])
+def test_five_percent_are_seen_where_the_clock_is_steady(second, verdict):
+    assert speed_verdict(_simulated(second, noise=0.01).speedup) == verdict
+
+
 def test_the_figures_fit_each_other():
-    timing = paired(_work(10), _work(10), BLOCKS)
-    assert timing.blocks == BLOCKS
-    assert timing.noise >= 0
+    timing = paired(_work(10), _work(10), seconds=SECONDS)
+    assert timing.blocks >= LEAST_BLOCKS
+    assert timing.noise >= 0 and timing.drift >= 0 and timing.cpu_share > 0
     for estimate in (timing.first, timing.second, timing.speedup, timing.cpu_speedup):
         assert 0 < estimate.low <= estimate.value <= estimate.high
+    assert 0 < timing.calls.p50 <= timing.calls.p95 <= timing.calls.p99
+    assert timing.calls.count >= timing.blocks
+
+
+def test_it_ends_as_soon_as_the_interval_is_as_narrow_as_was_asked():
+    sure = _simulated(2.0, noise=0.001, precision=0.05)
+    assert sure.precise and sure.speedup.half_width <= 0.05
+    spent = _simulated(2.0, noise=0.5, precision=0.0001)
+    assert not spent.precise and spent.seconds >= SECONDS
+
+
+def test_what_is_slow_is_still_run_twelve_times():
+    timing = paired(_work(1), _work(1), seconds=0.0)
+    assert timing.blocks == LEAST_BLOCKS
+    assert timing.speedup.low <= timing.speedup.value <= timing.speedup.high
+
+
+def test_single_calls_are_told_by_their_percentiles():
+    timing = _simulated(0.25, noise=0.0)
+    assert (timing.calls.p50, timing.calls.p99) == (250.0, 250.0)
+    assert timing.second.value == pytest.approx(250.0)
+    assert timing.speedup.value == pytest.approx(4.0)
 
 
 def test_both_run_in_alternating_order():
@@ -58,9 +99,9 @@ def test_both_run_in_alternating_order():
 
         return noted
 
-    paired(note("first"), note("second"), blocks=4)
+    paired(note("first"), note("second"), seconds=0.0)
     # the warm-ups, then: first second, second first, first second, second first
-    assert order == ["first", "second", "first", "second", "first", "second", "first"]
+    assert order[:7] == ["first", "second", "first", "second", "first", "second", "first"]
 
 
 def test_it_tells_how_far_it_is_and_can_be_stopped():
@@ -68,9 +109,15 @@ def test_it_tells_how_far_it_is_and_can_be_stopped():
 
     def report(share: float, message: str) -> None:
         shares.append(share)
-        if share >= 0.5:
+        if len(shares) == 3:
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        paired(_work(5), _work(5), blocks=4, report=report)
-    assert shares == [0.25, 0.5]
+        paired(_work(5), _work(5), seconds=60.0, report=report)
+    assert shares == sorted(shares) and 0 < shares[0] < shares[-1] < 1
+
+
+def test_the_last_it_tells_is_that_it_is_done():
+    shares: list[float] = []
+    paired(_work(5), _work(5), seconds=SECONDS, report=lambda share, message: shares.append(share))
+    assert shares[-1] == 1.0

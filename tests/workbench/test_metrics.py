@@ -4,7 +4,10 @@ import pytest
 
 from workbench import Metrics
 from workbench.estimates import Estimate, share_of
+from workbench.latency import Calls
+from workbench.machine import Machine
 from workbench.metrics import Conditions, Parity, bytes_text
+from workbench.process_cost import ProcessCost
 
 PARITY = Parity(samples=256, largest_difference=0.0, same_answers=1.0)
 QUIET = {"runtime": "onnxruntime", "version": "1", "device": "cpu", "processor": "a", "threads": 1, "batch": 1}
@@ -28,10 +31,13 @@ def _estimate(low: float, value: float, high: float) -> Estimate:
         ((0.5, 0.6, 0.9), "slower"),
         ((0.9, 1.2, 1.5), "no measurable change"),
         ((1.0, 1.2, 1.5), "no measurable change"),
+        ((1.005, 1.01, 1.015), "no measurable change"),
+        ((1.015, 1.02, 1.025), "faster"),
+        ((0.985, 0.99, 0.995), "no measurable change"),
         (None, "not measured"),
     ],
 )
-def test_speed_changed_only_if_its_interval_leaves_out_1(speedup, verdict):
+def test_speed_changed_only_if_its_whole_interval_is_more_than_a_percent_away(speedup, verdict):
     assert _metrics(speedup=_estimate(*speedup) if speedup else None).verdict == verdict
 
 
@@ -74,6 +80,45 @@ def test_processor_time_is_told_only_of_a_noisy_machine():
     assert not any("noisy" in sentence for sentence in quiet)
     assert "noisy" in noisy[-2]
     assert "no measurable change in speed (1.00x)" in quiet[-2]
+
+
+def test_what_disturbed_the_timing_is_named():
+    timed = {"latency": _estimate(1, 1, 1), "baseline_latency": _estimate(1, 1, 1), "speedup": _estimate(0.8, 1, 1.2)}
+    where = Conditions(**QUIET, blocks=40, noise=0.3, drift=0.1, machine=Machine(others=0.6))
+    said = _metrics(**timed, cpu_speedup=_estimate(0.9, 1.0, 1.1), conditions=where).sentences(_metrics())[-2]
+    assert "other programs took 60% of its processors" in said
+    assert "its own speed varied by 30%" in said and "the speed-up drifted by 10%" in said
+
+
+def test_single_calls_and_throughput_are_told():
+    timed = {"latency": _estimate(1, 2, 4), "baseline_latency": _estimate(1, 1, 1), "speedup": _estimate(0.8, 1, 1.2)}
+    where = Conditions(**(QUIET | {"batch": 8}), blocks=40, noise=0.0)
+    metrics = _metrics(**timed, conditions=where, calls=Calls(p50=2.0, p95=3.0, p99=5.0, count=1234))
+    assert (metrics.throughput.low, metrics.throughput.value, metrics.throughput.high) == (2_000, 4_000, 8_000)
+    assert (
+        "Of 1,234 single calls, half took up to 2 ms, 95 % up to 3 ms and 99 % up to 5 ms; 4,000 inputs in a second."
+        in metrics.sentences(_metrics())
+    )
+
+
+def test_the_cost_of_a_process_is_told_or_why_it_is_not_known():
+    cost = ProcessCost(
+        cold_start=_estimate(9, 12, 20), import_ms=80, peak_bytes=70_000_000, runtime_bytes=60_000_000, starts=3
+    )
+    assert _metrics(process=cost).sentences(_metrics())[-2] == (
+        "A fresh process has its first answer 12 ms after the import of the runtime (median of 3 starts) "
+        "and takes 70.00 MB of memory at its peak, 60.00 MB of it before the file is loaded."
+    )
+    assert "It is gone." in _metrics(unmeasured=["It is gone."]).sentences(_metrics())
+
+
+def test_what_an_earlier_version_stored_can_still_be_read():
+    new = ("quality", "calls", "process", "unmeasured")
+    kept = _metrics(latency=_estimate(1, 2, 3)).model_dump(exclude={*new})
+    kept["conditions"] = {k: v for k, v in kept["conditions"].items() if k in (*QUIET, "blocks", "noise")}
+    read = Metrics.model_validate(kept)
+    assert (read.latency.value, read.calls, read.process, read.quality) == (2, None, None, None)
+    assert read.conditions.disturbances() == []
 
 
 def test_nothing_is_said_of_a_speed_that_was_not_measured():

@@ -1,0 +1,79 @@
+"""What else the machine did while something was timed."""
+
+import multiprocessing
+import time
+from collections import namedtuple
+
+import psutil
+import pytest
+
+from workbench.machine import Machine, Watch
+
+Times = namedtuple("Times", "user system idle iowait steal guest")
+
+
+def _seen(monkeypatch: pytest.MonkeyPatch, spent: Times, own: float = 0.0, clocks=(3000.0, 3000.0)) -> Machine:
+    """What a watch sees while the machine's counters rise by `spent`."""
+    clock = namedtuple("Clock", "current")
+    told = iter(clocks)
+    times = iter([Times(*[100.0] * 6), Times(*(100.0 + seconds for seconds in spent))])
+    own_times = iter([7.0, 7.0 + own])
+    monkeypatch.setattr(psutil, "cpu_times", lambda: next(times))
+    monkeypatch.setattr(psutil, "cpu_freq", lambda: clock(next(told)))
+    monkeypatch.setattr(time, "process_time", lambda: next(own_times))
+    return Watch().seen()
+
+
+def test_what_others_took_is_all_that_was_busy_but_not_ours(monkeypatch):
+    seen = _seen(monkeypatch, Times(user=5, system=1, idle=3, iowait=0.5, steal=0.5, guest=4), own=2.0)
+    assert seen.others == pytest.approx(0.4)
+    assert seen.stolen == pytest.approx(0.05)
+
+
+def test_a_quiet_machine_disturbs_nothing(monkeypatch):
+    seen = _seen(monkeypatch, Times(user=1, system=0, idle=9, iowait=0, steal=0, guest=0), own=1.0)
+    assert (seen.others, seen.stolen) == (0.0, 0.0)
+    assert seen.disturbances() == []
+
+
+def test_each_disturbance_is_told():
+    seen = Machine(others=0.5, stolen=0.1, slowest_clock=1800, fastest_clock=3600)
+    assert seen.disturbances() == [
+        "other programs took 50% of its processors",
+        "the hypervisor gave 10% of them to other machines",
+        "its clock fell from 3600 to 1800 MHz",
+    ]
+
+
+def test_a_falling_clock_is_seen(monkeypatch):
+    seen = _seen(monkeypatch, Times(1, 0, 9, 0, 0, 0), own=1.0, clocks=(3600.0, 1800.0))
+    assert (seen.slowest_clock, seen.fastest_clock) == (1800, 3600)
+
+
+@pytest.mark.parametrize("answer", [None, NotImplementedError(), FileNotFoundError()])
+def test_a_machine_that_does_not_tell_its_clock_is_watched_all_the_same(monkeypatch, answer):
+    def frequency():
+        if answer is None:
+            return None
+        raise answer
+
+    monkeypatch.setattr(psutil, "cpu_freq", frequency)
+    assert Watch().seen().slowest_clock is None
+
+
+def _spin() -> None:
+    while True:
+        pass
+
+
+def test_a_process_that_spins_is_seen():
+    context = multiprocessing.get_context("fork")
+    other = context.Process(target=_spin, daemon=True)
+    other.start()
+    try:
+        watch = Watch()
+        time.sleep(0.5)
+        assert watch.seen().others > 0.2 / psutil.cpu_count()
+    finally:
+        other.kill()
+        other.join()
