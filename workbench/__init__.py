@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from workbench.errors import Cancelled, WorkbenchError
     from workbench.metrics import Metrics
     from workbench.recipe import Recipe
-    from workbench.steps import Distill, Finetune, Prune, Quantize
+    from workbench.steps import Distill, Finetune, Prune, Quantize, Slim, Sparsify
     from workbench.study import Study
     from workbench.trial import Trial
 
@@ -26,6 +26,8 @@ _HOME = {
     "Prune": "steps",
     "Quantize": "steps",
     "Recipe": "recipe",
+    "Slim": "steps",
+    "Sparsify": "steps",
     "Study": "study",
     "Trial": "trial",
     "WorkbenchError": "errors",
@@ -40,6 +42,8 @@ __all__ = [
     "Prune",
     "Quantize",
     "Recipe",
+    "Slim",
+    "Sparsify",
     "Study",
     "Trial",
     "WorkbenchError",

@@ -5,7 +5,9 @@ from workbench.steps.distill import Distill
 from workbench.steps.finetune import Finetune
 from workbench.steps.prune import Prune
 from workbench.steps.quantize import Quantize
+from workbench.steps.slim import Slim
+from workbench.steps.sparsify import Sparsify
 
-STEPS: dict[str, type[Step]] = {step.key(): step for step in (Prune, Distill, Finetune, Quantize)}
+STEPS: dict[str, type[Step]] = {step.key(): step for step in (Prune, Slim, Sparsify, Distill, Finetune, Quantize)}
 
-__all__ = ["STEPS", "Distill", "Finetune", "Prune", "Quantize", "Step"]
+__all__ = ["STEPS", "Distill", "Finetune", "Prune", "Quantize", "Slim", "Sparsify", "Step"]
