@@ -39,7 +39,7 @@ $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed: install one, or name it: make PYTHON=..."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/python -m pip install --quiet --editable ".[lab,dev]" --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --editable ".[lab,energy,dev]" --constraint constraints.txt
 	@touch $@
 
 # The tests drive a real Chromium: the system's, where there is or can be one, else Playwright's own.

@@ -119,7 +119,8 @@ def test_every_extra_that_is_named_exists() -> None:
 
 
 def test_every_import_is_a_declared_dependency() -> None:
-    declared = {plain(requirement) for requirement in PROJECT["dependencies"]}
+    optional = [name for extra, names in PROJECT["optional-dependencies"].items() if extra != "dev" for name in names]
+    declared = {plain(requirement) for requirement in [*PROJECT["dependencies"], *optional]}
     providers = packages_distributions()
     ours = {"workbench", "widgets", *sys.stdlib_module_names}
     for path in [*(ROOT / "workbench").rglob("*.py"), *(ROOT / "widgets").rglob("*.py")]:

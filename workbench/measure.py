@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from workbench.data import Dataset
+from workbench.energy import Energy, measured_energy, modelled_energy
 from workbench.errors import WorkbenchError
 from workbench.estimates import share_of
 from workbench.evaluation import quality
@@ -132,6 +133,7 @@ def measure(
     timing = _timed(session, baseline, dataset, setting, report) if timed else None
     process, unmeasured = (None, []) if work.simulated else _process_cost(artifact, dataset, setting, report)
 
+    macs = count_macs(work.module, dataset.prepare(dataset.validation.inputs[:1]))
     parameters = sum(p.numel() for p in work.module.parameters())
     metrics = Metrics(
         split=split,
@@ -151,7 +153,8 @@ def measure(
         calls=timing.calls if timing else None,
         process=process,
         unmeasured=unmeasured,
-        macs=count_macs(work.module, dataset.prepare(dataset.validation.inputs[:1])),
+        energy=None if work.simulated else _energy(session, artifact, work, macs, dataset, setting),
+        macs=macs,
         parameters=parameters,
         nonzero_parameters=sum(int(p.count_nonzero()) for p in work.module.parameters()),
         parity=parity(session, work.module, dataset),
@@ -185,6 +188,14 @@ def _process_cost(
         return process_cost(runtime_of(artifact, setting.runtime), artifact, shape, setting.threads), []
     except WorkbenchError as error:
         return None, [f"Cold start and memory were not measured. {error.message}"]
+
+
+def _energy(session: Session, artifact: Path, work: Work, macs: int, dataset: Dataset, setting: Setting) -> Energy:
+    """By the machine's counters; by a model where there are none."""
+    inputs = dataset.prepare(_cycled(dataset.validation.inputs, setting.batch))
+    found = measured_energy(lambda: session(inputs), setting.batch, setting.device, min(1.0, setting.seconds))
+    int8 = work.quantization is not None and work.quantization.mode != "weight-only"
+    return found or modelled_energy(macs, artifact.stat().st_size, int8)
 
 
 def _conditions(setting: Setting, timing: Paired) -> Conditions:
@@ -226,7 +237,10 @@ def count_macs(module: nn.Module, inputs: np.ndarray) -> int:
 
 
 def theoretical_bytes(work: Work) -> int:
-    """Parameters x bits: weights at the declared width, all else (biases, norms) at 32 bits."""
+    """Parameters x bits: weights at the width of their grid, else as declared; all else (biases, norms) at 32 bits."""
+    if work.grids:
+        bits = {name: grid.bits for name, grid in work.grids.items()}
+        return -(-sum(p.numel() * bits.get(name, 32) for name, p in work.module.named_parameters()) // 8)
     chosen = work.quantization
     kinds = (nn.Linear, nn.modules.conv._ConvNd) if chosen and chosen.mode == "static" else (nn.Linear,)
     layers = [m for m in work.module.modules() if isinstance(m, kinds)] if chosen else []

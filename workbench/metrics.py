@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from workbench.energy import Energy
 from workbench.estimates import CONFIDENCE, Estimate
 from workbench.evaluation import Quality
 from workbench.latency import Calls
@@ -88,6 +89,8 @@ class Metrics(BaseModel):
     """Single calls of this artifact."""
     process: ProcessCost | None = None
     """Of a fresh process that runs only this artifact."""
+    energy: Energy | None = None
+    """Of one input; says itself whether it was measured."""
     unmeasured: list[str] = []
     """What could not be measured, and why: one sentence for each."""
     macs: int
@@ -159,6 +162,9 @@ class Metrics(BaseModel):
                 f"(median of {_many(p.starts, 'start')}) and takes {bytes_text(p.peak_bytes)} of memory at its peak, "
                 f"{bytes_text(p.runtime_bytes)} of it before the file is loaded."
             )
+        if e := self.energy:
+            how = "" if e.measured else ": an estimate, not measured here"
+            said.append(f"One input takes {e.millijoules:.3g} mJ by {e.source}{how}.")
         said += [f"Simulated: {why} Its speed is not claimed." for why in self.simulated]
         said += self.unmeasured
         same = self.parity

@@ -3,6 +3,7 @@
 import pytest
 
 from workbench import Metrics
+from workbench.energy import Energy
 from workbench.estimates import Estimate, share_of
 from workbench.latency import Calls
 from workbench.machine import Machine
@@ -112,8 +113,14 @@ def test_the_cost_of_a_process_is_told_or_why_it_is_not_known():
     assert "It is gone." in _metrics(unmeasured=["It is gone."]).sentences(_metrics())
 
 
+@pytest.mark.parametrize(("measured", "end"), [(True, "."), (False, ": an estimate, not measured here.")])
+def test_energy_says_whether_it_was_measured(measured, end):
+    energy = Energy(millijoules=0.01234, measured=measured, source="some counter")
+    assert _metrics(energy=energy).sentences(_metrics())[-2] == f"One input takes 0.0123 mJ by some counter{end}"
+
+
 def test_what_an_earlier_version_stored_can_still_be_read():
-    new = ("quality", "calls", "process", "unmeasured")
+    new = ("quality", "calls", "process", "unmeasured", "energy")
     kept = _metrics(latency=_estimate(1, 2, 3)).model_dump(exclude={*new})
     kept["conditions"] = {k: v for k, v in kept["conditions"].items() if k in (*QUIET, "blocks", "noise")}
     read = Metrics.model_validate(kept)
