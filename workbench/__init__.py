@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from workbench.errors import Cancelled, WorkbenchError
     from workbench.metrics import Metrics
     from workbench.recipe import Recipe
-    from workbench.steps import Distill, Finetune, Prune, Quantize, Slim, Sparsify
+    from workbench.steps import Distill, Finetune, Pack, Prune, Quantize, ShareWeights, Slim, Sparsify
     from workbench.study import Study
     from workbench.trial import Trial
 
@@ -23,9 +23,11 @@ _HOME = {
     "Distill": "steps",
     "Finetune": "steps",
     "Metrics": "metrics",
+    "Pack": "steps",
     "Prune": "steps",
     "Quantize": "steps",
     "Recipe": "recipe",
+    "ShareWeights": "steps",
     "Slim": "steps",
     "Sparsify": "steps",
     "Study": "study",
@@ -39,9 +41,11 @@ __all__ = [
     "Distill",
     "Finetune",
     "Metrics",
+    "Pack",
     "Prune",
     "Quantize",
     "Recipe",
+    "ShareWeights",
     "Slim",
     "Sparsify",
     "Study",

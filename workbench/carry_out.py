@@ -18,6 +18,7 @@ from workbench.measure import Setting, answers, measure
 from workbench.metrics import Metrics
 from workbench.models import fresh_model
 from workbench.recipe import Recipe
+from workbench.runtimes import PACKED, runtime_of
 from workbench.steps.base import Context, Work
 from workbench.storage import Record
 from workbench.weights import load_weights, save_weights, weight_hash
@@ -56,9 +57,12 @@ def carry_out(study: "Study", record: Record, on_progress: Callable[[dict[str, A
     save_weights(work.module, folder / WEIGHTS)
 
     report = progress.stage(len(recipe), "Export")
-    report(share=0.0, message=f"Exporting for {study.runtime.title}")
-    artifact = folder / f"model{study.runtime.suffix}"
+    form = PACKED if work.packed or work.simulated else study.runtime
+    report(share=0.0, message=f"Exporting: {form.title}")
+    artifact = folder / f"model{form.suffix}"
     export(study, work, artifact)
+    if not setting(study).comparable(artifact):
+        record.notes.append(f"{form.title}: its speed is not compared with that of {study.runtime.title}.")
 
     report = progress.stage(len(recipe) + 1, "Measure")
     metrics, predicted = measure(
@@ -92,7 +96,7 @@ def export(study: "Study", work: Work, artifact: Path) -> None:
     samples = work.quantization.calibration_samples if work.quantization else 2
     inputs = study.dataset.prepare(calibration.inputs[: max(samples, 2)])
     partial = artifact.with_name(f"partial{artifact.suffix}")
-    study.runtime.export(work, inputs[:2], inputs, partial)
+    runtime_of(artifact, study.runtime).export(work, inputs[:2], inputs, partial)
     os.replace(partial, artifact)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from workbench.storage import FINISHED, Record
 if TYPE_CHECKING:
     from torch import nn
 
-    from workbench.runtimes import Session
+    from workbench.runtimes import Runtime, Session
     from workbench.study import Study
 TAIL = 4096  # bytes, longer than any line of progress
 
@@ -65,6 +66,13 @@ class Trial:
         return self.study.storage.folder(self.number) / self._record.artifact if self._record.artifact else None
 
     @property
+    def runtime(self) -> "Runtime":
+        """What runs the artifact: the study's runtime, or what unpacks a packed file."""
+        from workbench.runtimes import runtime_of
+
+        return runtime_of(self.artifact, self.study.runtime) if self.artifact else self.study.runtime
+
+    @property
     def progress(self) -> list[dict[str, Any]]:
         """Every progress fact oldest first: time, stage, stages, name, share, loss, accuracy, epoch, message."""
         path = self.study.storage.folder(self.number) / "progress.jsonl"
@@ -111,10 +119,13 @@ class Trial:
         return rebuild(self).module
 
     def load(self, threads: int | None = None) -> "Session":
-        """The artifact, loaded in the study's runtime: a callable on prepared numpy batches."""
+        """The artifact, loaded in what runs it: a callable on prepared numpy batches."""
         if self.artifact is None:
             raise WorkbenchError(f"Trial {self.number} has no artifact: it {self.state}.", "Choose a complete trial.")
-        return self.study.runtime.load(self.artifact, threads or self.study.threads, self.study.device)
+        from workbench.carry_out import setting
+
+        here = setting(self.study)
+        return replace(here, threads=threads or here.threads).load(self.artifact)
 
     def snippet(self) -> str:
         """Python code that runs the artifact without this project, from raw inputs on."""
@@ -130,12 +141,12 @@ class Trial:
         if dataset.mean and dataset.std:
             mean, std = (f"np.float32({list(v)})[:, None, None]" for v in (dataset.mean, dataset.std))
             lines.append(f"inputs = (inputs - {mean}) / {std}")
-        return "\n".join(lines) + "\n\n" + self.study.runtime.snippet(self.download_name())
+        return "\n".join(lines) + "\n\n" + self.runtime.snippet(self.download_name())
 
     def download_name(self) -> str:
         """A name for the artifact outside the study, such as ``lenet5-mnist-3.onnx``."""
         s = self.study.settings
-        return f"{s['model']}-{s['dataset']}-{self.number}{self.study.runtime.suffix}"
+        return f"{s['model']}-{s['dataset']}-{self.number}{self.runtime.suffix}"
 
 
 def _facts(lines: bytes) -> list[dict[str, Any]]:

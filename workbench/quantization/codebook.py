@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from workbench.constraints import Constraint, parametrized
+from workbench.constraints import Constraint, parametrized, plain_parameters
 
 
 class SharedValues(Constraint):
@@ -26,9 +26,15 @@ class SharedValues(Constraint):
 
     @contextmanager
     def held(self, module: nn.Module) -> Iterator[None]:
-        ways = {name: _Lookup(parameter) for name, parameter in module.named_parameters() if name in self.names}
+        ways = {name: _Lookup(_value(module, name)) for name in plain_parameters(module) if name in self.names}
         with parametrized(module, dict(ways)):
             yield
+
+
+def _value(module: nn.Module, name: str) -> Tensor:
+    """A parameter as it is used, which other constraints may compute from what is stored."""
+    owner, _, parameter = name.rpartition(".")
+    return getattr(module.get_submodule(owner), parameter)
 
 
 class _Lookup(nn.Module):
