@@ -90,7 +90,7 @@ def lamp(groups: list[Group], module: nn.Module, context: Context) -> Scores:
 
 
 def fpgm(groups: list[Group], module: nn.Module, context: Context) -> Scores:
-    """``sum over j of |w_i - w_j|``: filters near the geometric median are replaceable (He et al., 2019; 1811.00250)."""
+    """``sum over j of |w_i - w_j|``: filters near the geometric median can go (He et al., 2019; 1811.00250)."""
 
     def rows(member: Member) -> Tensor:
         filters = _of(module, member)

@@ -2,6 +2,7 @@
 
 import copy
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -10,65 +11,87 @@ from torch import Tensor, nn
 from workbench.pruning.allocation import Kept
 from workbench.pruning.groups import Group
 from workbench.pruning.plan import replay
-from workbench.pruning.targets import exported, timed
+from workbench.pruning.targets import exported, runtime_of, timed
 from workbench.steps.base import Context, Work
 from workbench.steps.prune import Prune
 
 LEVELS = 4  # widths that are timed for each group at most
 
 
+@dataclass
 class LatencyAware:
     """The order in which to narrow groups: a path along which each step loses the least importance per time saved.
 
-    Each group is narrowed alone to a few widths (multiples that kernels like), exported, and timed against the whole
-    model in one loop. ``saved(g, k)`` is the share of the latency that goes when group g keeps k units. The path is
-    greedy: of all groups g and widths k below the present one, take the least::
+    ``saved[g][k]`` is the share of the latency that goes when group g alone keeps k units. The path is greedy: of all
+    groups g and widths k below the present one, take the least::
 
-        lost importance / ((saved(g, k) - saved(g, now)) * share of the MACs of g's layers that others have left)
+        lost importance / ((saved[g][k] - saved[g][now]) * share of the MACs of g's layers that others have left)
 
-    The last factor is there as a layer's time falls with its inputs and its outputs. Widths that save nothing that
-    can be measured are never taken. Groups of equal shape and cost are timed once.
+    The last factor is there as a layer's time falls with its inputs and with its outputs. Widths that save nothing
+    are never taken.
+
+    Attributes
+    ----------
+    groups : list of Group
+    scores : list of torch.Tensor
+        One for each group, shape (units,).
+    saved : list of dict of int to float
+        For each group.
+    macs : dict of str to int
+        Of each layer.
+    note : str
+    path : list of (int, int)
+        Group, and the units that it then keeps.
 
     References
     ----------
     Yang et al.: NetAdapt, 2018 (arXiv 1804.03230), for measuring on the device and the greedy order. Shen et al.:
     HALP, 2022 (arXiv 2110.10811), for importance against latency.
-
-    Attributes
-    ----------
-    path : list of (int, int)
-        Group and the units that it then keeps.
-    note : str
     """
 
-    def __init__(self, groups: list[Group], scores: list[Tensor], work: Work, step: Prune, context: Context):
-        self.groups, self.scores = groups, scores
-        self.macs = _macs(work.module, context)
+    groups: list[Group]
+    scores: list[Tensor]
+    saved: list[dict[int, float]]
+    macs: dict[str, int]
+    note: str = ""
+    path: list[tuple[int, int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.path = self._walk()
+
+    @classmethod
+    def measured(
+        cls, groups: list[Group], scores: list[Tensor], work: Work, step: Prune, context: Context
+    ) -> "LatencyAware":
+        """Each group narrowed alone to a few widths, exported, and timed against the whole model in one loop.
+
+        What the interval of the timing doesn't tell from no change counts as nothing saved. Groups of equal shape
+        and cost are timed once.
+        """
+        macs = _macs(work.module, context)
         inputs = context.dataset.prepare(context.dataset.calibration.inputs[: max(2, context.batch)])
-        measured: dict[tuple, float] = {}
-        self.saved: list[dict[int, float]] = []
+        known: dict[tuple, float] = {}
+        saved: list[dict[int, float]] = []
         with tempfile.TemporaryDirectory() as folder:
             reference = exported(work, context, inputs, Path(folder))
             for index, group in enumerate(groups):
                 context.report(share=index / len(groups), message=f"Timing narrower {group.name}")
-                cost = tuple(self.macs.get(member.layer, 0) for member in group.members)
+                cost = tuple(macs.get(member.layer, 0) for member in group.members)
+                saved.append({})
                 for kept in levels(group, step.round_to):
-                    if (group.shape, group.units, cost, kept) not in measured:
+                    key = group.shape, group.units, cost, kept
+                    if key not in known:
+                        gone = sorted(scores[index].argsort(stable=True)[: group.units - kept].tolist())
                         narrow = Work(copy.deepcopy(work.module).eval())
-                        gone = scores[index].argsort(stable=True)[: group.units - kept].tolist()
-                        replay(narrow.module, torch.from_numpy(inputs[:2]), [group.edit(sorted(gone))])
+                        replay(narrow.module, torch.from_numpy(inputs[:2]), [group.edit(gone)])
                         speedup = timed(reference, narrow, context, inputs, Path(folder))
-                        saved = 1 - 1 / speedup.value if speedup.low > 1 else 0.0
-                        measured[group.shape, group.units, cost, kept] = saved
-                self.saved.append(
-                    {kept: measured[group.shape, group.units, cost, kept] for kept in levels(group, step.round_to)}
-                )
-        self.path = self._walk()
-        self.note = (
-            f"{len(measured)} narrower models were exported and timed to see which channels cost time on"
-            f" {context.runtime.title if context.runtime else ''}. Measured again, the choice may come out a little"
-            " different."
+                        known[key] = 1 - 1 / speedup.value if speedup.low > 1 else 0.0
+                    saved[index][kept] = known[key]
+        note = (
+            f"{len(known)} narrower models were exported and timed on {runtime_of(context).title} to see which"
+            " channels cost time. Measured again, the choice may come out a little different."
         )
+        return cls(groups, scores, saved, macs, note)
 
     def at(self, ratio: float) -> Kept:
         """So far along the path that the share of all units is gone; no further than where time is saved."""

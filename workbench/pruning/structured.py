@@ -134,7 +134,7 @@ class Structure:
         groups, scores = [self.groups[i] for i in free], [self.scores[i] for i in free]
         if self.step.scope == "latency":
             if self._latency is None:
-                self._latency = LatencyAware(groups, scores, self._work, self.step, self.context)
+                self._latency = LatencyAware.measured(groups, scores, self._work, self.step, self.context)
                 self.notes.append(self._latency.note)
             counts = self._latency.at(ratio)
         elif self.step.granularity == "block":  # each is one unit: its share can only be of all

@@ -1,0 +1,163 @@
+"""Targets, and ratios of single layers: what was asked for is reached, told, and nothing is ever emptied."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from workbench import Dataset, Prune, WorkbenchError
+from workbench.measure import count_macs
+from workbench.pruning.allocation import by_kind, by_layer, by_model
+from workbench.pruning.groups import Group, Member
+from workbench.pruning.latency_aware import LatencyAware, levels
+from workbench.runtimes import RUNTIMES
+from workbench.steps.base import Context, Work
+
+
+def _pruned(module: nn.Module, dataset: Dataset, runtime: str | None = None, **knobs) -> Work:
+    work = Work(copy.deepcopy(module))
+    Prune(**knobs).apply(work, Context(dataset, module, runtime=RUNTIMES[runtime] if runtime else None))
+    return work
+
+
+def _widths(module: nn.Module) -> list[int]:
+    return [layer.weight.shape[0] for layer in module.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
+
+
+def _figure(module: nn.Module, dataset: Dataset, target: str) -> int:
+    if target == "macs":
+        return count_macs(module, dataset.prepare(dataset.train.inputs[:1]))
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+@pytest.mark.parametrize(
+    ("target", "keep", "scope"), [("macs", 0.3, "layer"), ("macs", 0.7, "global"), ("parameters", 0.5, "layer")]
+)
+def test_what_is_left_is_at_most_what_was_asked_and_hardly_less(lenet5, few_digits, target, keep, scope):
+    work = _pruned(lenet5, few_digits, target=target, keep=keep, scope=scope)
+    left = _figure(work.module, few_digits, target) / _figure(lenet5, few_digits, target)
+    assert keep - 0.06 < left <= keep
+    assert f"{left:.1%} of the {'MACs' if target == 'macs' else 'parameters'} are left, at a ratio of" in work.notes[0]
+
+
+def test_bytes_are_those_of_the_exported_file(lenet5, few_digits, tmp_path):
+    work = _pruned(lenet5, few_digits, "torch", target="bytes", keep=0.5)
+    inputs = few_digits.prepare(few_digits.train.inputs[:2])
+    sizes = []
+    for index, module in enumerate((lenet5, work.module)):
+        path = tmp_path / f"{index}.pt2"
+        RUNTIMES["torch"].export(Work(module), inputs, inputs, path)
+        sizes.append(path.stat().st_size)
+    assert sizes[1] <= 0.5 * sizes[0]
+    assert f"{sizes[1] / sizes[0]:.1%} of the bytes of the file are left" in work.notes[0]
+
+
+def test_bytes_and_latency_need_a_runtime(lenet5, few_digits):
+    for knobs in ({"target": "bytes"}, {"target": "latency"}, {"scope": "latency"}):
+        with pytest.raises(WorkbenchError, match=r"no runtime was given to export for\. Run the recipe in a study"):
+            _pruned(lenet5, few_digits, **knobs)
+
+
+def test_what_can_not_be_reached_is_refused_with_how_far_it_goes(lenet5, few_digits):
+    with pytest.raises(WorkbenchError, match=r"MACs can't get down to 5%: the most that may go leaves \d+%.*Keep more"):
+        _pruned(lenet5, few_digits, target="macs", keep=0.05, layers={"conv1": 0.0, "conv2": 0.0})
+
+
+def test_a_layer_has_its_own_ratio_or_is_left_alone(lenet5, few_digits):
+    work = _pruned(lenet5, few_digits, ratio=0.5, layers={"conv1": 0.0, "fc1": 0.9})
+    assert _widths(work.module) == [20, 25, 50, 10]
+    work = _pruned(lenet5, few_digits, ratio=0.5, scope="global", layers={"conv1": 0.2})
+    assert _widths(work.module)[0] == 16
+    assert sum(_widths(work.module)[1:3]) == 275
+
+
+def test_a_layer_that_is_not_there_or_can_not_be_pruned_is_refused(lenet5, few_digits):
+    with pytest.raises(WorkbenchError, match=r"no layer 'conv3' to prune\. Did you mean 'conv\d'"):
+        _pruned(lenet5, few_digits, layers={"conv3": 0.5})
+    with pytest.raises(WorkbenchError, match=r"The layer 'fc2' can't be pruned here\. Choose from: "):
+        _pruned(lenet5, few_digits, layers={"fc2": 0.5})
+    assert _widths(_pruned(lenet5, few_digits, layers={"fc2": 0.0}).module) == [10, 25, 250, 10]
+    with pytest.raises(WorkbenchError, match=r"Prune's layers can't be 1\.5"):
+        Prune(layers={"conv1": 1.5})
+
+
+def test_no_layer_is_emptied_and_the_notes_say_what_was_kept(few_digits):
+    torch.manual_seed(0)
+    layers = nn.Flatten(), nn.Linear(784, 3), nn.ReLU(), nn.Linear(3, 40), nn.ReLU(), nn.Linear(40, 10)
+    narrow = nn.Sequential(*layers).eval()
+    for scope in ("layer", "global"):
+        with torch.no_grad():
+            narrow[1].weight.mul_(1e-3)
+        work = _pruned(narrow, few_digits, ratio=0.9, scope=scope)
+        assert _widths(work.module)[0] == 1
+        assert "No layer is ever emptied; these keep the least that they can: 1 (1 of 3)" in work.notes[0]
+
+
+def _groups(**units: tuple[int, tuple]) -> list[Group]:
+    return [Group(name, (name,), count, shape=shape) for name, (count, shape) in units.items()]
+
+
+def test_scopes_share_a_ratio_out_in_their_own_way():
+    groups = _groups(a=(4, ("conv",)), b=(4, ("conv",)), c=(4, ("linear",)))
+    scores = [torch.tensor(s) for s in ([1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0], [0.1, 0.2, 0.3, 0.4])]
+    assert by_layer(groups, scores, 0.5) == [2, 2, 2]
+    assert by_model(groups, scores, 0.5) == [1, 4, 1]  # the six lowest, one of each left
+    assert by_kind(groups, scores, 0.5) == [1, 3, 2]  # of four linear ones two, of eight convolutional ones four
+
+
+def test_widths_to_time_are_few_and_multiples():
+    assert levels(Group("a", (), 64), 1) == [56, 40, 24, 8]
+    assert levels(Group("a", (), 16), 1) == [12, 8, 4]
+    assert levels(Group("a", (), 48), 16) == [32, 16]
+    assert levels(Group("a", (), 3), 1) == []
+
+
+def test_the_target_latency_is_measured_on_the_runtime_and_said_to_be(lenet5, few_digits):
+    work = _pruned(lenet5, few_digits, "torch", target="latency", keep=0.9)
+    assert _widths(work.module) < [20, 50, 500, 10]
+    (note,) = work.notes
+    assert "of the latency is left, at a ratio of" in note
+    assert "candidates were exported and timed against the model before this step on PyTorch (eager)" in note
+    assert "Measured again, the ratio may come out a little different." in note
+
+
+def test_the_scope_latency_takes_only_widths_that_it_timed(lenet5, few_digits):
+    work = _pruned(lenet5, few_digits, "torch", scope="latency", round_to=16)
+    for width, whole in zip(_widths(work.module), (20, 50, 500), strict=False):
+        assert width == whole or width % 16 == 0
+    assert sum(_widths(work.module)[:-1]) >= 285
+    assert "narrower models were exported and timed" in work.notes[0]
+
+
+def _aware(saved: list[dict[int, float]], importance: float = 1.0) -> LatencyAware:
+    """Two groups of four channels, of which each is worth 1, and each of the second the given importance."""
+    groups = _groups(a=(4, ()), b=(4, ()))
+    return LatencyAware(groups, [torch.ones(4), torch.full((4,), importance)], saved, macs={})
+
+
+def test_of_equal_channels_those_go_first_that_save_more_time():
+    aware = _aware([{2: 0.1}, {2: 0.3}])
+    assert aware.path == [(1, 2), (0, 2)]
+    assert [aware.at(ratio) for ratio in (0.0, 0.25, 0.5)] == [[4, 4], [4, 2], [2, 2]]
+
+
+def test_of_channels_that_save_the_same_time_the_unimportant_go_first():
+    assert _aware([{2: 0.2}, {2: 0.2}], importance=5.0).path == [(0, 2), (1, 2)]
+
+
+def test_widths_that_save_nothing_are_never_taken_and_those_that_save_late_are_jumped_to():
+    aware = _aware([{3: 0.0, 2: 0.0, 1: 0.5}, {3: 0.0, 2: 0.0}])
+    assert aware.path == [(0, 1)]
+    assert aware.at(0.95) == [1, 4]
+
+
+def test_what_others_have_cut_already_saves_no_time_twice():
+    every = torch.arange(4)[:, None]
+    groups = _groups(a=(4, ()), b=(4, ()), c=(4, ()))
+    groups[0].members = [Member("out", "conv", "conv.weight", 0, every, every)]  # a and b are two sides of one layer
+    groups[1].members = [Member("in", "conv", "conv.weight", 1, every, every)]
+    groups[2].members = [Member("out", "other", "other.weight", 0, every, every)]
+    saved = [{1: 0.50}, {1: 0.45}, {1: 0.30}]
+    aware = LatencyAware(groups, [torch.ones(4)] * 3, saved, macs={"conv": 100, "other": 100})
+    assert aware.path == [(0, 1), (2, 1), (1, 1)]  # with three quarters of a gone, b saves a quarter of 0.45
