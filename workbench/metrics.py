@@ -11,7 +11,7 @@ from workbench.process_cost import ProcessCost
 
 NOISY = 0.15
 DRIFTING = 0.05
-RESOLUTION = 0.01  # one file, loaded twice, differs by about as much: where in memory it lies
+RESOLUTION = 0.01  # one file, loaded twice, was seen to differ by up to about as much
 
 
 class Conditions(BaseModel):
@@ -153,7 +153,7 @@ class Metrics(BaseModel):
             if (why := where.disturbances()) and self.cpu_speedup:
                 cpu = self.cpu_speedup
                 said.append(
-                    f"The machine was noisy while this was timed ({'; '.join(why)}), so that the intervals are wide; "
+                    f"The machine was noisy while this was timed ({'; '.join(why)}), which the intervals allow for; "
                     f"in processor time it is {cpu.value:.2f}x [{cpu.low:.2f}x to {cpu.high:.2f}x]."
                 )
         if p := self.process:

@@ -54,7 +54,35 @@ def test_every_figure_is_that_of_the_file(digits, lenet5, exported):
     assert 0 < metrics.latency.low <= metrics.latency.value
     assert (metrics.conditions.runtime, metrics.conditions.threads, metrics.conditions.batch) == ("onnxruntime", 1, 3)
     assert shares[-1] == 1.0
-    assert metrics.simulated == []
+    assert metrics.simulated == metrics.unmeasured == []
+    confusion = metrics.quality.confusion_matrix()
+    assert (np.trace(confusion), confusion.sum()) == ((expected == digits.validation.labels).sum(), 500)
+    assert metrics.calls.count >= metrics.conditions.blocks
+    assert metrics.throughput.value == pytest.approx(3_000 / metrics.latency.value)
+    assert metrics.process.peak_bytes > metrics.process.runtime_bytes > len(path.read_bytes())
+    assert metrics.energy.millijoules > 0
+
+
+def test_what_is_simulated_has_neither_latency_nor_cold_start_nor_energy(digits, zoo_lenet5, plain):
+    work = Work(zoo_lenet5, simulated=["No kernel computes with three bits."])
+    metrics, _ = measure(plain, work, digits, SETTING, baseline=plain)
+    assert (metrics.latency, metrics.speedup, metrics.calls, metrics.throughput) == (None,) * 4
+    assert (metrics.process, metrics.energy, metrics.conditions) == (None,) * 3
+    assert metrics.verdict == "simulated"
+    assert metrics.quality.macro_f1 > 0.9
+
+
+def test_an_artifact_that_no_fresh_process_can_run_is_measured_all_the_same(digits, zoo_lenet5, plain):
+    class Misled(type(SETTING.runtime)):
+        def snippet(self, filename: str) -> str:
+            return "raise RuntimeError('the disk is gone')\n"
+
+    metrics, _ = measure(plain, Work(zoo_lenet5), digits, Setting(Misled(), "cpu", threads=1, batch=1))
+    assert metrics.latency and metrics.process is None
+    assert metrics.unmeasured == [
+        "Cold start and memory were not measured. "
+        "A fresh process could not run model.onnx: RuntimeError: the disk is gone"
+    ]
 
 
 def test_a_change_of_accuracy_is_tested_on_the_same_samples(digits, lenet5, exported, plain):
