@@ -150,6 +150,8 @@ def test_moving_a_control_changes_that_knob_alone(step, knob):
         widget.value = "lenet5"
     elif knob.kind == "layers":
         widget.value = {"conv1": knob.low, "fc1": knob.high}
+    elif knob.kind == "switch":
+        widget.value = not knob.default
     elif isinstance(widget, (w.Dropdown, w.SelectionSlider)):
         widget.value = next(value for _, value in widget.options if value != knob.default)
     else:

@@ -39,11 +39,16 @@ class Lesson:
         train = context.dataset.train
         if step.features != "none":
             self.features = _feature_loss(teacher, work.module, step, context)
-        elif not changes(step, train.inputs.ndim) and len(train) * len(context.dataset.classes) * 4 <= LIMIT:
+            reason = "only its answers are cached, not what its inner layers put out"
+        elif changes(step, train.inputs.ndim):
+            reason = "inputs are changed at random, and it has to see the very same ones"
+        elif len(train) * len(context.dataset.classes) * 4 > LIMIT:
+            reason = "its answers are more than the cache may hold"
+        else:
             context.report(message="Asking the teacher about every training sample")
             self.cached = logits_of(teacher, context.dataset, train, context.device)
-        if self.cached is None:
-            work.notes.append("The teacher ran at every update, as cached answers would not be about the same inputs.")
+            return
+        work.notes.append(f"The teacher ran at every update: {reason}.")
 
     @contextmanager
     def given(self, student: nn.Module) -> Iterator[None]:
@@ -79,10 +84,10 @@ class Lesson:
 def _feature_loss(teacher: nn.Module, student: nn.Module, step: "Distill", context: Context) -> FeatureLoss:
     kind = FEATURES[step.features]
     example = torch.from_numpy(context.dataset.prepare(context.dataset.train.inputs[:2])).to(context.device)
-    pairs = pair_layers(student.to(context.device), teacher, example, step.layers)
+    pairs = pair_layers(student.to(context.device), teacher, example, step.pairs)
     fitting = [pair for pair in pairs if kind.fits(pair)]
-    chosen = kind.choose(fitting) if step.layers == "auto" else fitting
-    if not chosen or (step.layers != "auto" and len(fitting) < len(pairs)):
+    chosen = kind.choose(fitting) if step.pairs == "auto" else fitting
+    if not chosen or (step.pairs != "auto" and len(fitting) < len(pairs)):
         told = next((pair for pair in pairs if pair not in fitting), pairs[0])
         raise WorkbenchError(
             f"{step.features.capitalize()} can't compare {told.student} {told.student_shape} of the student with "

@@ -46,7 +46,7 @@ def pair_layers(student: nn.Module, teacher: nn.Module, example: Tensor, wanted:
     if not found:
         raise WorkbenchError(
             "No layers of the student and of the teacher put out anything of equal size.",
-            "Name the pairs, as in layers: relu1:relu1, relu2:relu2.",
+            "Name the pairs, as in pairs: relu1:relu1, relu2:relu2.",
         )
     return list(found.values())
 

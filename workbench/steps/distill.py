@@ -39,7 +39,7 @@ class Distill(Training):
     feature_weight: float = knob(
         1.0, ge=0.0, le=10.0, step=0.1, help="Weight of the features; 1 is that of the paper.", advanced=True
     )
-    layers: str = knob(
+    pairs: str = knob(
         "auto",
         label="Paired layers",
         help="Whose features are compared: 'auto' goes by equal size, 'student:teacher, ...' names the layers.",

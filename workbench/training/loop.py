@@ -142,6 +142,7 @@ class _Loop:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.judge)
         if settings.patience:
             stopping = EarlyStopping(settings.patience, lambda engine: self.reached, engine)
+            stopping.logger.setLevel(logging.CRITICAL)  # the notes tell
             engine.add_event_handler(
                 Events.EPOCH_COMPLETED(event_filter=lambda engine, epoch: self.counts(epoch)), stopping
             )

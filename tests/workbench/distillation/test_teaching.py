@@ -224,6 +224,23 @@ def test_features_that_cannot_be_compared_are_refused(few_digits, lenet5):
         Distill(features="attention").apply(Work(_fresh("lenet300")), Context(few_digits, lenet5))
 
 
+def test_named_pairs_are_the_ones_that_are_compared(few_digits, lenet5):
+    hashes = []
+    for pairs in ("auto", "relu2:relu2", "relu1:relu1", "relu1:relu1, relu2:relu2"):
+        work = Work(_fresh())
+        Distill(features="hints", pairs=pairs, alpha=0.0).apply(work, Context(few_digits, lenet5))
+        hashes.append(weight_hash(work.module))
+    assert hashes[0] == hashes[1]  # the middle one of five
+    assert len(set(hashes)) == 3
+
+
+def test_named_pairs_that_cannot_be_compared_are_refused(few_digits, lenet5):
+    with pytest.raises(WorkbenchError, match=r"Attention can't compare relu3 \(500,\)"):
+        Distill(features="attention", pairs="relu1:relu1, relu3:relu3").apply(
+            Work(_fresh()), Context(few_digits, lenet5)
+        )
+
+
 def test_a_zoo_model_takes_the_place_of_the_study_s_own_and_comes_back_from_disk(few_digits, tmp_path, monkeypatch):
     """Stopped before the export, as nothing needs to be measured here."""
 

@@ -1,0 +1,66 @@
+"""Temperature against bit-width: where distillation helps a low-bit model in training, and where it hurts.
+
+    python benchmarks/papers/temperature_bits.py --seeds 3
+
+Mishra and Marr (Apprentice, 2018, arXiv 1711.05852) and Polino et al. (2018, arXiv 1802.05668) gain by distilling into
+networks of 2 to 4 bits, and the more the fewer the bits; Kim et al. (QKD, 2019, arXiv 1911.12491) find that it can hurt
+a student that has just lost its bits. Here the zoo's model is rounded to so many bits for weights and activations and
+trained further with learned scales, from the labels alone or with the unrounded model as its teacher; every cell of a
+row and seed starts from the same weights and sees the same batches. A cell tells the gain in points of test accuracy
+over labels alone, seed by seed: it helps, or hurts, if it does so for every seed.
+"""
+
+import torch
+import typer
+from magnitude_against_random import carried_out, reached, said
+
+from workbench import Distill, Quantize, Recipe
+from workbench.data import load_dataset
+from workbench.models import MODELS, fitted, load_model
+
+BITS = 8, 4, 2, 1
+TEMPERATURES = 1.0, 2.0, 4.0, 8.0, 16.0
+
+
+def main(
+    model: str = "lenet5",
+    dataset: str = "fashion_mnist",
+    seeds: int = 3,
+    epochs: int = 1,
+    learning_rate: float = 0.001,
+    alpha: float = 0.7,
+    threads: int = 1,
+) -> None:
+    """Print the table, one row after the other as it is reached."""
+    torch.set_num_threads(threads)
+    data = fitted(model, load_dataset(dataset))
+    teacher = load_model(model, data)
+
+    def tried(bits: int, temperature: float, weight: float) -> list[float]:
+        rounding = Quantize(weight_bits=bits, activation_bits=bits, simulate=True)
+        taught = Distill(epochs=epochs, learning_rate=learning_rate, temperature=temperature, alpha=weight)
+        return [reached(carried_out(Recipe([rounding, taught], seed), teacher, data), data) for seed in range(seeds)]
+
+    print(f"{MODELS[model].title} on {dataset}, unrounded: {reached(teacher, data):.2%} right of {len(data.test):,}.")
+    print(f"{epochs} epoch(s) of training after rounding, alpha {alpha:g}; {seeds} seed(s); simulated bits.\n")
+    print("| bits | labels alone | " + " | ".join(f"temperature {t:g}" for t in TEMPERATURES) + " |")
+    print("|---|---|" + "---|" * len(TEMPERATURES))
+    for bits in BITS:
+        alone = tried(bits, 1.0, 0.0)
+        cells = [judged(tried(bits, temperature, alpha), alone) for temperature in TEMPERATURES]
+        print(f"| {bits} | {said(alone)} | {' | '.join(cells)} |", flush=True)
+    steps = (
+        f'--step "quantize weight_bits=2 activation_bits=2 simulate=true" --step "distill epochs={epochs} alpha={alpha}'
+    )
+    print(f'\nOne cell (2 bits): `workbench run --model {model} --dataset {dataset} {steps} temperature=4.0"`')
+
+
+def judged(found: list[float], alone: list[float]) -> str:
+    """The gains over training with labels alone, and whether they agree."""
+    gains = [100 * (ours - theirs) for ours, theirs in zip(found, alone, strict=True)]
+    verdict = "helps" if min(gains) > 0 else "hurts" if max(gains) < 0 else "unclear"
+    return f"{verdict}: {' '.join(f'{gain:+.2f}' for gain in gains)}"
+
+
+if __name__ == "__main__":
+    typer.run(main)
