@@ -20,7 +20,9 @@ MAGIC = b"WBP1"
 LARGEST_HEAD = 2**26  # bytes
 LARGEST_MODEL = 2**28  # values in all tensors together
 LARGEST_ALPHABET = 2**16 + 1
-TRUST = 16  # rows seen until a column's own share of zeros counts as much as that of the whole tensor
+TRUST = 16.0  # how many symbols the share of the whole tensor counts for, against those that were seen
+RARE = 2.0**-20
+ABOVE = 4  # rows whose symbols foretell the next
 CHUNK = 1024  # floats between two looks at their frequencies
 NARROW = 64  # symbols in a row of what has no rows
 
@@ -68,19 +70,34 @@ def number(coder: Coder, value: int = 0, largest: int = 2**32 - 1) -> int:
     return value
 
 
+def odds(probability: Any) -> Any:
+    return probability / (1 - probability)
+
+
 def symbols(coder: Coder, values: ndarray, alphabet: int) -> ndarray:
     """Symbols below `alphabet` in a matrix of int32, in place, row by row.
 
-    Whether a symbol is 0 is coded by how often one was 0 in its column so far, as what is pruned clusters there; which
-    of the others it is, by their frequencies so far.
+    First which of a row are 0, then which of the others each is, by their frequencies so far. What is pruned clusters:
+    the odds that a symbol is not 0 are those of its column so far, times those of all that had the same pattern in the
+    rows above, over those of the whole tensor.
     """
-    share = number(coder, int((values == 0).sum()), values.size) / max(1, values.size)
-    zeros, others = np.zeros(values.shape[1]), Frequencies(max(1, alphabet - 1))
+    columns = values.shape[1]
+    share = number(coder, int(np.count_nonzero(values)), values.size) / max(1, values.size)
+    share = min(max(share, RARE), 1 - RARE)
+    by_column, by_pattern = np.full(columns, TRUST * share), np.full(2**ABOVE, TRUST * share)
+    seen, above = np.full(2**ABOVE, TRUST), np.zeros((ABOVE, columns), np.int64)
+    others = Frequencies(max(1, alphabet - 1))
     for index, row in enumerate(values):
-        rates = 1 - (zeros + TRUST * share) / (index + TRUST)
-        taken = coder.code((row != 0).astype(np.int32), MODELS.Bernoulli(perfect=False), rates) == 1
-        row[~taken], row[taken] = 0, 1 + others.code(coder, row[taken] - 1)
-        zeros += ~taken
+        pattern = 2 ** np.arange(ABOVE) @ above
+        likely = odds(by_column / (index + TRUST)) * odds((by_pattern / seen)[pattern]) / odds(share)
+        rates = likely / (1 + likely)
+        taken = coder.code((row != 0).astype(np.int32), MODELS.Bernoulli(perfect=False), rates)
+        chosen = taken == 1
+        row[~chosen], row[chosen] = 0, 1 + others.code(coder, row[chosen] - 1)
+        by_column += taken
+        by_pattern += np.bincount(pattern, taken, 2**ABOVE)
+        seen += np.bincount(pattern, minlength=2**ABOVE)
+        above = np.vstack([taken[None], above[:-1]])
     return values
 
 
