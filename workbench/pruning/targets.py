@@ -11,7 +11,7 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.estimates import Estimate
-from workbench.latency import paired
+from workbench.latency import budget, cuda_clock, paired, wall_clock
 from workbench.measure import count_macs
 from workbench.pruning.groups import MOST
 from workbench.steps.base import Context, Work
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from workbench.runtimes import Runtime, Session
 
 HALVINGS = {"macs": 10, "parameters": 10, "bytes": 5, "latency": 5}  # the last two export a file each time
+SECONDS = 2.0  # of timing for each candidate at most
 NAMES = {"macs": "MACs", "parameters": "parameters", "bytes": "bytes of the file", "latency": "latency"}
 
 
@@ -141,6 +142,7 @@ def timed(reference: "Session", work: Work, context: Context, inputs: np.ndarray
     session = exported(work, context, inputs, folder)
     batch = inputs[np.arange(context.batch) % len(inputs)]
     threads = torch.get_num_threads()
-    timing = paired(lambda: reference(batch), lambda: session(batch))
+    clock = cuda_clock if context.device == "cuda" else wall_clock
+    timing = paired(lambda: reference(batch), lambda: session(batch), seconds=min(SECONDS, budget()), clock=clock)
     torch.set_num_threads(threads)  # eager sessions change it
     return timing.speedup
