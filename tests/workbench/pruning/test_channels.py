@@ -194,3 +194,24 @@ def test_where_no_layer_has_as_many_channels_as_a_multiple_the_notes_say_so(few_
 def test_taylor_leaves_no_gradients_behind(lenet5, few_digits):
     work = _pruned(lenet5, few_digits, importance="taylor")
     assert all(p.grad is None or not p.grad.any() for p in work.module.parameters())
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [nn.Conv2d(1, 12, 3), nn.ReLU(), nn.Conv2d(12, 12, 3, groups=3), nn.ReLU()],
+        [nn.Conv2d(1, 12, 3), nn.GroupNorm(3, 12), nn.ReLU(), nn.Conv2d(12, 12, 3), nn.ReLU()],
+        [nn.Conv2d(1, 12, 3), nn.Conv2d(12, 12, 3, groups=12), nn.BatchNorm2d(12), nn.ReLU()],
+        [nn.Conv2d(1, 12, 3), nn.ReLU(), nn.ConvTranspose2d(12, 12, 3), nn.ReLU()],
+    ],
+    ids=["grouped convolution", "group norm", "depthwise convolution", "transposed convolution"],
+)
+@pytest.mark.parametrize("importance", ["l2", "group", "taylor", "fpgm", "apoz", "ablation"])
+def test_convolutions_of_every_sort_lose_their_share(few_digits, layers, importance):
+    torch.manual_seed(0)
+    pool = nn.AdaptiveAvgPool2d(4), nn.Flatten()
+    module = nn.Sequential(*copy.deepcopy(layers), *pool, nn.Linear(12 * 16, 10)).eval()
+    work = _pruned(module, few_digits, ratio=0.5, importance=importance)
+    widths = [layer.out_channels for layer in work.module if hasattr(layer, "out_channels")]
+    assert widths == [6] * len(widths)
+    assert work.notes == []
