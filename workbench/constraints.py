@@ -19,6 +19,9 @@ class Constraint(ABC):
     def held(self, module: nn.Module) -> AbstractContextManager[None]:
         """A context manager; inside, `module` obeys, and afterwards its plain weights do."""
 
+    def zeroed(self, module: nn.Module) -> None:  # noqa: B027 (most needn't know)
+        """Told that weights of the module were set to zero, for good."""
+
 
 class KeepZeros(Constraint):
     """Parameters whose zeros stay zero: a mask is multiplied into each wherever it is used.

@@ -34,7 +34,6 @@ def prune_weights(work: Work, step: Prune, context: Context) -> None:
         large = {name: work.module.get_parameter(name).detach().abs() >= step.threshold for name in names}
         kept = {name: kept[name] if name in own else large[name] for name in names}
     set_zeros(work, kept)
-    work.notes.append(NO_SPEED)
 
 
 def prunable(module: nn.Module) -> list[str]:
@@ -105,14 +104,18 @@ def _all_but_lowest(scores: Scores, ratio: float) -> dict[str, Tensor]:
     return {name: part.view_as(scores[name]) for name, part in zip(scores, parts, strict=True)}
 
 
-def set_zeros(work: Work, kept: dict[str, Tensor]) -> None:
-    """Zero what is not kept, for good: no later training brings it back."""
+def set_zeros(work: Work, kept: dict[str, Tensor], note: str = NO_SPEED) -> None:
+    """Zero what is not kept, for good: no later training brings it back; and note once what zeros are worth."""
     weights = {name: work.module.get_parameter(name) for name in kept}
     refuse_empty(weights, kept)
     with torch.no_grad():
         for name, weight in weights.items():
             weight.mul_(kept[name])
+    for constraint in work.constraints.values():
+        constraint.zeroed(work.module)
     work.constraints["zeros"] = KeepZeros(prunable(work.module))
+    if note not in work.notes:
+        work.notes.append(note)
 
 
 def refuse_empty(weights: Mapping[str, Tensor], kept: dict[str, Tensor]) -> None:

@@ -45,9 +45,9 @@ class OnGrids(Constraint):
 
     @contextmanager
     def held(self, module: nn.Module) -> Iterator[None]:
-        weights = {name: weight for name, weight in plain_parameters(module).items() if name in self.grids}
         device = next(module.parameters()).device
-        refit(weights, self.grids)
+        refit(plain_parameters(module), self.grids)
+        weights = {name: weight for name, weight in plain_parameters(module).items() if name in self.grids}
         ways = {name: self._way(name, weight).to(device) for name, weight in weights.items()}
         self._take_up_latents(weights)
         inputs = {
@@ -67,6 +67,12 @@ class OnGrids(Constraint):
                 self.latents[name] = way.latent.cpu().clone(), rounded.cpu().clone()
         for name, learned in inputs.items():
             self.activations[name] = learned.grid
+
+    def zeroed(self, module: nn.Module) -> None:
+        for name, (latent, rounded) in self.latents.items():
+            weight = plain_parameters(module).get(name)
+            if weight is not None and weight.shape == latent.shape:
+                self.latents[name] = latent * (weight.detach().cpu() != 0), rounded
 
     def _way(self, name: str, weight: Tensor) -> Rounded:
         grid = self.grids[name]

@@ -120,10 +120,11 @@ def activation_grid(values: Tensor, bits: int, observer: str = "minmax") -> Grid
 
 @torch.no_grad()
 def refit(weights: Mapping[str, Tensor], grids: dict[str, Grid]) -> None:
-    """Lay the grids of weights that have lost channels since anew, and bring those weights onto them."""
-    for name, weight in weights.items():
-        grid = grids.get(name)
-        if grid is not None and not grid.fits(weight):
+    """Lay the grids of weights that have lost channels anew, bring those onto them, and drop grids of what is gone."""
+    for name, grid in list(grids.items()):
+        if name not in weights:
+            del grids[name]
+        elif not grid.fits(weights[name]):
             granularity = "channel" if grid.scale.ndim else "tensor"
-            grids[name] = weight_grid(weight.cpu(), grid.bits, "minmax", granularity, grid.block)
-            weight.copy_(grids[name].nearest(weight))
+            grids[name] = weight_grid(weights[name].cpu(), grid.bits, "minmax", granularity, grid.block)
+            weights[name].copy_(grids[name].nearest(weights[name]))

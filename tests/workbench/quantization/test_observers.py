@@ -1,0 +1,100 @@
+"""Ranges: what each observer promises, for weights and for activations, at every width."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from workbench.quantization.grid import Grid
+from workbench.quantization.observers import OBSERVERS, activation_grid, refit, weight_grid
+
+BITS = (1, 2, 3, 4, 6, 8)
+WEIGHT_OBSERVERS = ("mse", "minmax", "percentile")
+
+
+@pytest.fixture
+def weight() -> Tensor:
+    """A convolution's weight with channels of very different ranges, one of them zero."""
+    weight = torch.randn(6, 3, 5, 5, generator=torch.Generator().manual_seed(0))
+    return weight * torch.tensor([1.0, 10.0, 0.1, 0.0, 3.0, 1e-4]).reshape(-1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("granularity", ["tensor", "channel"])
+@pytest.mark.parametrize("observer", WEIGHT_OBSERVERS)
+def test_every_weight_lies_on_a_grid_of_at_most_so_many_values(bits, granularity, observer, weight):
+    grid = weight_grid(weight, bits, observer, granularity)
+    rounded = grid.nearest(weight)
+    assert grid.holds(rounded)
+    assert grid.scale.shape == (() if granularity == "tensor" else (6,))
+    assert (grid.scale > 0).all()
+    rows = rounded.reshape(1 if granularity == "tensor" else 6, -1)
+    assert all(len(row.unique()) <= 2**bits for row in rows)
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_min_max_clips_nothing(bits, weight):
+    grid = weight_grid(weight, bits, "minmax")
+    steps = weight / grid.spread(weight)
+    assert steps.max() <= grid.high + 1e-4 and steps.min() >= grid.low - 1e-4
+    assert ((grid.nearest(weight) - weight).abs() <= grid.spread(weight) / 2 + 1e-7).all()
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_mse_is_never_worse_than_min_max(bits, weight):
+    error = {o: ((weight_grid(weight, bits, o).nearest(weight) - weight) ** 2).mean() for o in ("mse", "minmax")}
+    assert error["mse"] <= error["minmax"]
+    assert bits > 4 or error["mse"] < error["minmax"]
+
+
+def test_a_scale_for_each_channel_is_better_than_one_for_all(weight):
+    error = {
+        g: ((weight_grid(weight, 4, "mse", g).nearest(weight) - weight) ** 2).mean() for g in ("tensor", "channel")
+    }
+    assert error["channel"] < error["tensor"]
+
+
+def test_one_bit_is_the_sign_times_the_mean_magnitude(weight):
+    grid = weight_grid(weight, 1)
+    assert torch.allclose(grid.scale[0], weight[0].abs().mean())
+    assert torch.allclose(grid.nearest(weight)[0], weight[0].sign() * weight[0].abs().mean())
+
+
+def test_blocks_have_a_scale_each(weight):
+    grid = weight_grid(weight, 4, "minmax", block=32)
+    assert grid.scale.shape == (6, 3)
+    assert torch.allclose(grid.scale[0, 0] * 7, weight[0].flatten()[:32].max().clamp(min=-weight[0].min() * 7 / 8))
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("observer", OBSERVERS)
+@pytest.mark.parametrize("values", ["relu", "signed"])
+def test_activations_get_few_values_of_which_one_is_zero(bits, observer, values):
+    seen = torch.randn(4000, generator=torch.Generator().manual_seed(1))
+    seen = seen.relu() if values == "relu" else seen + 0.3
+    grid = activation_grid(seen, bits, observer)
+    rounded = grid.nearest(seen)
+    assert len(rounded.unique()) <= 2**bits
+    assert rounded.isfinite().all() and grid.holds(rounded)
+    if not (bits == 1 and values == "signed"):
+        assert grid.nearest(torch.zeros(1)).item() == 0 and not grid.signed
+
+
+def test_rare_outliers_widen_min_max_and_no_other():
+    seen = torch.rand(50_000, generator=torch.Generator().manual_seed(1))
+    seen[7] = 100.0
+    top = {name: float(activation_grid(seen, 8, name).scale) * 255 for name in OBSERVERS}
+    assert top["minmax"] == pytest.approx(100)
+    assert top["percentile"] < 1.1 and top["entropy"] < 50
+
+
+def test_a_layer_that_sees_nothing_but_zeros_has_a_grid_too():
+    for observer in OBSERVERS:
+        assert activation_grid(torch.zeros(100), 8, observer).nearest(torch.zeros(2)).tolist() == [0, 0]
+
+
+def test_grids_follow_weights_that_lost_channels(weight):
+    grids = {"kept": weight_grid(weight, 4), "gone": weight_grid(weight, 4), "cut": weight_grid(weight, 4)}
+    before, cut = grids["kept"], grids["cut"].nearest(weight)[[0, 4]].clone()
+    refit({"kept": weight, "cut": cut}, grids)
+    assert set(grids) == {"kept", "cut"} and grids["kept"] is before
+    assert isinstance(grids["cut"], Grid) and grids["cut"].bits == 4 and grids["cut"].holds(cut)

@@ -1,0 +1,119 @@
+"""Quantize as a step: weights on their grids at once, activations observed, and the truth about what is simulated."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from workbench import Quantize, WorkbenchError
+from workbench.quantization.bias_correction import mean_outputs
+from workbench.quantization.layers import weighted
+from workbench.runtimes import load_runtime
+from workbench.steps.base import Context, Work
+
+
+@pytest.fixture
+def quantized(context, lenet5):
+    """Quantize LeNet-5, for ONNX Runtime."""
+
+    def quantize(**knobs) -> Work:
+        work = Work(copy.deepcopy(lenet5))
+        Quantize(calibration_samples=64, **knobs).apply(
+            work, Context(context.dataset, context.baseline, runtime=load_runtime("onnxruntime"))
+        )
+        return work
+
+    return quantize
+
+
+def on_grids(work: Work) -> bool:
+    return all(grid.holds(work.module.get_parameter(name).detach()) for name, grid in work.grids.items())
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 6, 8])
+@pytest.mark.parametrize("granularity", ["channel", "tensor"])
+def test_every_weight_lies_on_its_grid(bits, granularity, quantized):
+    work = quantized(weight_bits=bits, granularity=granularity, simulate=True)
+    assert set(work.grids) == {f"{name}.weight" for name in weighted(work.module)}
+    assert on_grids(work)
+    assert {grid.bits for grid in work.grids.values()} == {bits}
+
+
+def test_ternary_weights_have_three_values(quantized):
+    work = quantized(weight_bits=2, ternary=True, simulate=True)
+    assert on_grids(work)
+    for name, grid in work.grids.items():
+        assert grid.codes(work.module.get_parameter(name)).unique().tolist() == [-1, 0, 1]
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_activations_have_their_bits_or_stay_floats(bits, quantized):
+    work = quantized(activation_bits=bits, simulate=True)
+    assert set(work.activations) == set(weighted(work.module))
+    assert {grid.bits for grid in work.activations.values()} == {bits}
+    assert quantized(activation_bits=32, simulate=True).activations == {}
+
+
+def test_what_runs_on_kernels_is_not_called_simulated(quantized):
+    assert quantized().simulated == []
+    assert quantized(simulate=True).simulated == [], "there is a kernel for it"
+    assert quantized(mode="weight-only", weight_bits=4).simulated == []
+
+
+def test_what_has_no_kernel_says_so(quantized):
+    work = quantized(weight_bits=4, activation_bits=4, simulate=True)
+    (sentence,) = work.simulated
+    assert "4-bit weights and 4-bit activations" in sentence and "'onnxruntime' has no kernels" in sentence
+
+
+def test_weight_only_takes_the_linear_layers_in_blocks(quantized):
+    work = quantized(mode="weight-only", weight_bits=4)
+    assert set(work.grids) == {"fc1.weight", "fc2.weight"} and on_grids(work)
+    assert all(grid.block == 32 for grid in work.grids.values())
+    assert work.activations == {}
+    assert any("convolutions stay 32-bit floats" in note for note in work.notes)
+
+
+def test_both_ends_and_single_layers_can_have_bits_of_their_own(quantized):
+    work = quantized(weight_bits=3, keep_ends=True, layers={"conv2": 5}, activation_bits=4, simulate=True)
+    assert [work.grids[f"{name}.weight"].bits for name in weighted(work.module)] == [8, 5, 3, 8]
+    assert [work.activations[name].bits for name in weighted(work.module)] == [8, 4, 4, 8]
+    assert "3/5/8-bit weights" in work.simulated[0]
+
+
+def test_an_average_is_kept_to(quantized):
+    work = quantized(average_bits=3.5, simulate=True)
+    weights = {name: work.module.get_parameter(name) for name in work.grids}
+    spent = sum(work.grids[name].bits * weight.numel() for name, weight in weights.items())
+    assert spent <= 3.5 * sum(weight.numel() for weight in weights.values())
+    assert len({grid.bits for grid in work.grids.values()}) > 1 and on_grids(work)
+    assert any(note.startswith("Bits by layer: conv1 ") for note in work.notes)
+
+
+def test_a_layer_that_is_not_there_is_refused_with_those_that_are(quantized):
+    with pytest.raises(WorkbenchError, match=r"no layer called 'conv9' to quantize\. Its layers are: conv1, conv2"):
+        quantized(layers={"conv9": 4}, simulate=True)
+
+
+def test_a_model_without_weights_is_refused(context):
+    with pytest.raises(WorkbenchError, match="no convolution and no linear layer to quantize"):
+        Quantize().apply(Work(nn.Flatten()), context)
+
+
+def test_bias_correction_restores_the_mean_output(context, lenet5, quantized):
+    batches = list(torch.from_numpy(context.dataset.prepare(context.dataset.calibration.inputs[:64])).split(64))
+    before = mean_outputs(lenet5, weighted(lenet5), batches)
+    off = {}
+    for corrected in (False, True):
+        work = quantized(weight_bits=2, activation_bits=32, bias_correction=corrected, simulate=True)
+        after = mean_outputs(work.module, weighted(work.module), batches)
+        off[corrected] = {name: float((after[name] - before[name]).abs().max()) for name in before}
+    assert all(off[True][name] < 1e-3 < off[False][name] for name in before)
+
+
+def test_the_same_declaration_gives_the_same_weights(quantized):
+    knobs = {"weight_bits": 4, "rounding": "gptq", "bias_correction": True, "equalize": True, "simulate": True}
+    one, other = quantized(**knobs), quantized(**knobs)
+    assert all(torch.equal(a, b) for a, b in zip(one.module.parameters(), other.module.parameters(), strict=True))
+    assert on_grids(one)
