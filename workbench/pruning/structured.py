@@ -21,12 +21,13 @@ from workbench.steps.base import Context, Work
 from workbench.steps.prune import Prune
 
 Find = Callable[[nn.Module, Tensor], tuple[list[Group], list[str]]]
-FIND: dict[str, tuple[str, Find]] = {
-    "channel": ("channels", channel_groups),
-    "mlp": ("hidden widths of linear layers", mlp_groups),
-    "head": ("attention heads that can be told apart", head_groups),
-    "block": ("blocks that it can do without", block_groups),
+FIND: dict[str, tuple[str, str, Find]] = {
+    "channel": ("channels", "channels", channel_groups),
+    "mlp": ("features", "hidden widths of linear layers", mlp_groups),
+    "head": ("heads", "attention heads that can be told apart", head_groups),
+    "block": ("blocks", "blocks that it can do without", block_groups),
 }
+"""By granularity: what its units are called, what a model without any lacks, and how they are found."""
 
 
 def prune_structure(work: Work, step: Prune, context: Context) -> None:
@@ -75,7 +76,7 @@ class Structure:
         with torch.no_grad():
             self.expected = self.module.eval()(self.example).shape
         self.notes: list[str] = []
-        kind, find = FIND[step.granularity]
+        self.units, kind, find = FIND[step.granularity]
         groups, left = find(self.module, self.example)
         if left and step.granularity in ("channel", "head"):
             self.notes.append(
@@ -116,14 +117,14 @@ class Structure:
             if 0 < len(broken) < len(self.groups):
                 named = [layer for index in broken for layer in self.groups[index].layers]
                 self.notes.append(
-                    f"Left whole, as the model no longer runs when their channels are cut: {', '.join(named)}."
+                    f"Left whole, as the model no longer runs when their {self.units} are cut: {', '.join(named)}."
                     " (A shortcut with a fixed number of channels is the usual cause.)"
                 )
                 self._drop(broken)
                 pruned = self._cut(self._kept(ratio), ratio)
         if pruned is None:
             raise WorkbenchError(
-                "The channels of this model can't be pruned: every edit breaks its forward pass.",
+                f"The {self.units} of this model can't be pruned: every edit breaks its forward pass.",
                 "Prune single weights (granularity: weight) instead.",
             )
         return pruned
@@ -160,9 +161,11 @@ class Structure:
 
     def _said(self, kept: Kept, ratio: float, edits: list[Edit]) -> list[str]:
         if ratio > 0 and not edits:
-            what = {"channel": "channel", "mlp": "hidden feature"}.get(self.step.granularity, self.step.granularity)
             rounding = f" rounded to {self.step.round_to}" if self.step.round_to > 1 else ""
-            return [f"No {what} was removed: the layers are too narrow for this ratio{rounding}."]
+            why = f"the layers are too narrow for this ratio{rounding}"
+            if self.step.scope == "latency":
+                why = "no width that this ratio reaches was measurably faster"
+            return [f"No {self.units[:-1]} was removed: {why}."]
         floor = [
             f"{group.name} ({count} of {group.units})"
             for group, count in zip(self.groups, kept, strict=True)
