@@ -17,6 +17,7 @@ from workbench.errors import Cancelled, WorkbenchError
 from workbench.measure import Setting, answers, measure
 from workbench.metrics import Metrics
 from workbench.models import fresh_model
+from workbench.quantization.observers import refit
 from workbench.recipe import Recipe
 from workbench.runtimes import PACKED, runtime_of
 from workbench.steps.base import Context, Work
@@ -50,6 +51,7 @@ def carry_out(study: "Study", record: Record, on_progress: Callable[[dict[str, A
         report(share=0.0)
         step.apply(work, replace(context, report=report))
         work.module.to("cpu")
+        refit(dict(work.module.named_parameters()), work.grids)
     record.notes, record.weight_hash = work.notes, weight_hash(work.module)
     recipe.save(folder / "recipe.yaml")
     plan = {"architecture": work.architecture, "edits": work.plan, "simulated": work.simulated}
