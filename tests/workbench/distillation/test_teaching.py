@@ -265,7 +265,7 @@ def test_a_recipe_that_cannot_be_carried_out_is_refused_before_its_first_step(fe
     stages: list[str] = []
     monkeypatch.setattr(carry_out, "_baseline", lambda study, folder: None)
     study = Study("lenet5", few_digits, path=tmp_path)
-    recipe = Recipe([Finetune(epochs=50), Distill(student="resnet20")])
+    recipe = Recipe([Finetune(epochs=50), Distill(teacher="resnet20")])
     trial = study.execute(
         study.storage.add(recipe.to_dict(), recipe.hash).number, lambda facts: stages.append(facts["name"])
     )
