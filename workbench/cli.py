@@ -111,6 +111,40 @@ def trials(study: Annotated[Path, typer.Argument(help="The study's folder.")]) -
 
 
 @app.command()
+def compare(
+    study: Annotated[Path, typer.Argument(help="The study's folder.")],
+    a: Annotated[int, typer.Argument(help="A trial's number; 0 is the baseline.")],
+    b: Annotated[int, typer.Argument(help="The number of the trial to set against it.")],
+) -> None:
+    """Say where two trials differ: answers, classes, and layer by layer."""
+    from workbench.study import Study
+
+    typer.echo(repr(Study.open(study).compare(a, b)))
+
+
+@app.command()
+def why(
+    study: Annotated[Path, typer.Argument(help="The study's folder.")],
+    trial: Annotated[int, typer.Argument(help="The trial's number.")],
+) -> None:
+    """Say why a trial isn't faster: where its time goes, and each cause as it was measured."""
+    from workbench.study import Study
+
+    typer.echo(repr(Study.open(study).trial(trial).why()))
+
+
+@app.command()
+def report(
+    study: Annotated[Path, typer.Argument(help="The study's folder.")],
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+) -> None:
+    """Write a study's report: one page with plots, trials and recipes that opens anywhere."""
+    from workbench.study import Study
+
+    typer.echo(Study.open(study).report(out))
+
+
+@app.command()
 def steps() -> None:
     """List every step and knob, with range, default and meaning."""
     from workbench.knobs import knobs

@@ -187,7 +187,7 @@ def _times(trial: "Trial") -> list:
 def _activations(trial: "Trial") -> dict[str, np.ndarray]:
     dataset = trial.study.dataset
     assert trial.artifact is not None
-    return trial.study.runtime.activations(trial.artifact, dataset.prepare(dataset.validation.inputs[:SAMPLES]))
+    return trial.runtime.activations(trial.artifact, dataset.prepare(dataset.validation.inputs[:SAMPLES]))
 
 
 def _common(x: np.ndarray, y: np.ndarray, before: Layer, after: Layer) -> tuple[np.ndarray, np.ndarray]:

@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from workbench.carry_out import PLAN
-from workbench.profiling import Operation
+from workbench.profiling import Operation, milliseconds_of, without_profiler
 from workbench.pruning.plan import replay
 
 if TYPE_CHECKING:
+    from workbench.data import Dataset
     from workbench.trial import Trial
 
 KINDS = (nn.Linear, nn.modules.conv._ConvNd)
@@ -72,7 +73,7 @@ class Layer:
 def layers_of(trial: "Trial", operations: Iterable[Operation] = ()) -> list[Layer]:
     """The layers of a trial in the order in which they are executed, with their times if `operations` tell them."""
     module = trial.module()
-    bits = trial.study.runtime.weight_bits(trial.artifact) if trial.artifact else {}
+    bits = trial.runtime.weight_bits(trial.artifact) if trial.artifact else {}
     kept = _kept(trial)
     example = torch.from_numpy(trial.study.dataset.prepare(trial.study.dataset.validation.inputs[:1]))
     found = [_layer(*call, kept, bits) for call in _calls(module, example)]
@@ -91,13 +92,18 @@ def layers_of(trial: "Trial", operations: Iterable[Operation] = ()) -> list[Laye
     ]
 
 
-def profiled(trial: "Trial", batch: int | None = None) -> list[Operation]:
-    """A trial's operations, timed as its study measures: its threads, and its batch if no other is asked for."""
+def profiled(trial: "Trial") -> list[Operation]:
+    """A trial's operations, timed as its study measures: with its threads and its batch."""
     study = trial.study
-    count = batch or study.batch
-    inputs = study.dataset.prepare(study.dataset.validation.inputs[np.arange(count) % len(study.dataset.validation)])
     assert trial.artifact is not None
-    return study.runtime.profile(trial.artifact, inputs, study.threads)
+    inputs, session = batch_of(study.dataset, study.batch), trial.load()
+    operations = trial.runtime.profile(trial.artifact, inputs, study.threads)
+    return without_profiler(operations, milliseconds_of(lambda: session(inputs)))
+
+
+def batch_of(dataset: "Dataset", count: int) -> np.ndarray:
+    """So many prepared validation inputs, over again where there are too few."""
+    return dataset.prepare(dataset.validation.inputs[np.arange(count) % len(dataset.validation)])
 
 
 def _calls(module: nn.Module, example: torch.Tensor) -> list[tuple[str, nn.Module, tuple, tuple]]:

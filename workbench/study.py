@@ -276,6 +276,18 @@ class Study:
 
         return compare(*(self.trial(t) if isinstance(t, int) else t for t in (a, b)))
 
+    def report(self, path: str | Path) -> Path:
+        """Write one self-contained page: plots, trials, recipes, machine, how it was measured, and doubts.
+
+        Raises
+        ------
+        WorkbenchError
+            If nothing was measured yet, or the file can't be written.
+        """
+        from workbench.report import write_report
+
+        return write_report(self, path)
+
     def test(self, trial: Trial) -> Metrics:
         """Open the test split for one trial: counted, as tuning on it would spoil it.
 

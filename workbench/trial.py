@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from workbench.runtimes import Runtime, Session
     from workbench.study import Study
+    from workbench.why import Why
 TAIL = 4096  # bytes, longer than any line of progress
 
 
@@ -111,6 +112,12 @@ class Trial:
                 f"on {samples:,} validation samples.",
             ]
         return [*self.metrics.sentences(self.study.baseline.metrics or self.metrics), *self.notes]
+
+    def why(self) -> "Why":
+        """Why it isn't faster, in sentences from measured causes; takes some seconds."""
+        from workbench.why import why
+
+        return why(self)
 
     def module(self) -> "nn.Module":
         """The compressed module (floats; the artifact holds its quantized form), in evaluation mode."""

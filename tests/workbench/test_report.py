@@ -1,0 +1,117 @@
+"""The report: one page that holds all, asks nothing of anybody, and says what to doubt."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+
+import pytest
+
+from workbench import Study, WorkbenchError
+from workbench.plots import HEIGHT, WIDTH, Plot, Point, round_ticks
+from workbench.report import doubts
+
+
+@pytest.fixture(scope="module")
+def page(study, tmp_path_factory) -> str:
+    return study.report(tmp_path_factory.mktemp("report") / "deep" / "report.html").read_text(encoding="utf-8")
+
+
+def test_it_asks_nothing_of_the_network(page) -> None:
+    assert not re.search(r"""(?:src|href|url|import|fetch)\s*[=(]\s*["']?(?:https?:)?//""", page)
+    assert "<link" not in page and "src=" not in page
+
+
+def test_every_element_is_closed(page) -> None:
+    open_elements: list[str] = []
+
+    class Check(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list) -> None:
+            if tag not in ("meta", "line", "path", "polyline"):
+                open_elements.append(tag)
+
+        def handle_startendtag(self, tag: str, attrs: list) -> None: ...
+
+        def handle_endtag(self, tag: str) -> None:
+            assert open_elements.pop() == tag
+
+    Check().feed(page)
+    assert open_elements == []
+    for drawing in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
+        ElementTree.fromstring(drawing)
+
+
+def test_it_holds_every_trial_with_recipe_figures_and_reason(page, study) -> None:
+    for trial in study.trials:
+        assert f'id="trial-{trial.number}"' in page
+        assert (trial.weight_hash or "") in page
+    assert "ratio: 0.5" in page  # the recipe as a file
+    assert f"{study.trial(1).metrics.accuracy.value:.2%}" in page
+    assert "failed: " in page and "cancelled: " in page
+
+
+def test_it_tells_machine_versions_and_how_it_was_measured(page, study) -> None:
+    for text in ("usable", "torch-pruning", "onnxruntime", "Wilson", "McNemar", "The test split was opened"):
+        assert text in page
+
+
+def test_measured_trials_are_points_and_the_others_are_not(page) -> None:
+    marks = re.findall(r'class="mark" tabindex="0" data-trial="(\d+)"', page)
+    assert set(marks) == {"0", "1"}
+    assert len(marks) == 4  # in both plots
+
+
+def test_what_to_doubt_is_said(study) -> None:
+    said = " ".join(doubts(study))
+    assert "500 samples only" in said
+    assert "What trial 2 would have given is unknown: failed." in said
+
+
+def test_names_can_not_break_out_of_the_page(study, tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(study.settings, "model", "<script>alert(1)</script>")
+    assert "<script>alert" not in study.report(tmp_path / "x.html").read_text(encoding="utf-8")
+
+
+def test_a_study_without_a_measurement_has_no_report(few_digits, tmp_path) -> None:
+    with pytest.raises(WorkbenchError, match="no measured trial"):
+        Study("lenet5", few_digits, path=tmp_path).report(tmp_path / "x.html")
+
+
+def test_a_place_that_can_not_be_written_is_refused(study, tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WorkbenchError, match="can't be written"):
+        study.report(tmp_path / "file" / "x.html")
+
+
+def point(number: int, x: float, y: float) -> Point:
+    return Point(number, f"Kind {number}", x, (x * 0.9, x * 1.1), y, y - 0.01, y + 0.01, ("fact",))
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_points_and_their_intervals_lie_within_the_drawing(log) -> None:
+    plot = Plot("t", "x", [point(0, 10, 0.5), point(1, 1e5, 0.97)], {0, 1}, log=log)
+    for p in plot.points:
+        assert all(0 < plot.x(x) < WIDTH for x in (p.x, *p.spread))
+        assert all(0 < plot.y(y) < HEIGHT for y in (p.y, p.low, p.high))
+    assert plot.x(10) < plot.x(1e5) and plot.y(0.97) < plot.y(0.5)
+    assert len(plot.x_ticks) > 1 and len(plot.y_ticks) > 1
+
+
+def test_a_single_point_has_a_scale_too() -> None:
+    plot = Plot("t", "x", [Point(0, "Baseline", 5.0, None, 1.0, 1.0, 1.0, ())], {0})
+    assert 0 < plot.x(5.0) < WIDTH and 0 < plot.y(1.0) < HEIGHT
+    assert plot.x_ticks and plot.y_ticks
+
+
+def test_the_front_is_a_staircase() -> None:
+    plot = Plot("t", "x", [point(0, 1, 0.5), point(1, 2, 0.9), point(2, 3, 0.4)], {0, 1})
+    corners = [tuple(map(float, corner.split(","))) for corner in plot.line.split()]
+    assert corners == [
+        (plot.x(1), plot.y(0.5)),
+        (plot.x(2), plot.y(0.5)),
+        (plot.x(2), plot.y(0.9)),
+    ]
+
+
+def test_ticks_are_round() -> None:
+    assert round_ticks(0.0, 1.0, 5) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    assert round_ticks(0.93, 0.99, 6) == [0.93, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99]

@@ -1,0 +1,204 @@
+"""Why isn't it faster: each cause on a model that was built to have it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from workbench import Dataset, Distill, Quantize, Recipe, Study, WorkbenchError
+from workbench import roofline as roofline_module
+from workbench.layers import layers_of
+from workbench.profiling import Operation, without_profiler
+from workbench.why import (
+    RULES,
+    Case,
+    Why,
+    conversions,
+    examine,
+    floats_left,
+    headline_of,
+    odd_channels,
+    promise,
+    simulated,
+    small_layers,
+    why,
+    zeros_run_dense,
+)
+
+
+class Wave(nn.Module):
+    """An operation for which no runtime has an integer kernel."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.sin(x)
+
+
+MODELS = {
+    "zeros": lambda: nn.Sequential(nn.Linear(784, 1500), nn.ReLU(), nn.Linear(1500, 10)),
+    "odd": lambda: nn.Sequential(
+        nn.Unflatten(1, (1, 28, 28)), nn.Conv2d(1, 33, 3, padding=1), nn.ReLU(), nn.Conv2d(33, 33, 3, padding=1),
+        nn.ReLU(), nn.AvgPool2d(28), nn.Flatten(), nn.Linear(33, 10),
+    ),
+    "tiny": lambda: nn.Sequential(
+        nn.Linear(784, 8), *(nn.Sequential(nn.Linear(8, 8), nn.ReLU()) for _ in range(24)), nn.Linear(8, 10)
+    ),
+    "waves": lambda: nn.Sequential(
+        *(layer for _ in range(4) for layer in (nn.Unflatten(1, (1, 784)), Wave(), nn.AvgPool1d(1), nn.Flatten())),
+        nn.Linear(784, 10),
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cache(tmp_path_factory):
+    """The roofline is measured once for this file, and quickly."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(roofline_module.platformdirs, "user_cache_path", lambda name: folder)
+        patch.setattr(roofline_module, "SECONDS", 0.05)
+        yield
+
+
+@pytest.fixture(scope="module")
+def rows(few_digits) -> Dataset:
+    """Few digits, each one row of numbers."""
+    parts = {
+        name: (getattr(few_digits, name).inputs.reshape(-1, 784)[:200].astype(np.float32) / 255,
+               getattr(few_digits, name).labels[:200])
+        for name in ("train", "validation")
+    }  # fmt: skip
+    return Dataset(**parts, classes=few_digits.classes, name="rows")
+
+
+@pytest.fixture(scope="module")
+def built(rows, tmp_path_factory):
+    def built(name: str) -> Study:
+        torch.manual_seed(0)
+        model = MODELS[name]()
+        if name == "zeros":
+            with torch.no_grad():
+                model[0].weight[torch.rand(model[0].weight.shape) < 0.95] = 0
+        return Study(model, rows, path=tmp_path_factory.mktemp("studies") / name)
+
+    return built
+
+
+@pytest.fixture(scope="module")
+def zeros(built) -> Why:
+    return why(built("zeros").baseline)
+
+
+@pytest.fixture(scope="module")
+def tiny(built) -> Case:
+    return examine(built("tiny").baseline)
+
+
+def kinds(found: Why) -> list[str]:
+    return [cause.kind for cause in found.causes]
+
+
+def said(found: Why, kind: str) -> str:
+    return next(cause.sentence for cause in found.causes if cause.kind == kind)
+
+
+def test_zeros_that_run_dense(zeros) -> None:
+    assert "zeros run dense" in kinds(zeros)
+    assert said(zeros, "zeros run dense").startswith("95% of 0's weights are zero")
+
+
+def test_the_layer_that_limits(zeros) -> None:
+    assert kinds(zeros)[0] in ("slowest layer", "zeros run dense", "small batch")
+    sentence = said(zeros, "slowest layer")
+    assert ("of the time is in 0" in sentence and "faster at most" in sentence) or "nothing else counts" in sentence
+
+
+def test_a_batch_so_small_that_the_weights_are_read_for_one_input(zeros) -> None:
+    assert said(zeros, "small batch").startswith("A batch of 1 is small: in one of 8")
+
+
+def test_many_small_layers(tiny) -> None:
+    cause = small_layers(tiny)
+    assert cause is not None and "are so small that starting one takes longer" in cause.sentence
+    assert sum(tiny.bound(layer) == "overhead" for layer in tiny.layers) >= 24
+    assert [rule(tiny) for rule in (zeros_run_dense, odd_channels, floats_left, simulated)] == [None] * 4
+
+
+def test_odd_channels_by_timing_the_layer_at_the_next_multiple(built) -> None:
+    case = examine(built("odd").baseline)
+    cause = odd_channels(case)
+    assert case.bound(case.by_time[0]) == "compute"
+    assert cause is not None and cause.sentence.startswith("3's 33 channels waste part of each vector: with ")
+
+
+def test_conversions_between_floats_and_integers(built) -> None:
+    cause = conversions(examine(built("waves").run(Recipe([Quantize()]))))
+    assert cause is not None and "into turning floats into integers and back" in cause.sentence
+
+
+def test_floats_that_are_left(zeros) -> None:
+    trial = zeros.case.trial.study.run(Recipe([Quantize(mode="weight-only")]))
+    cause = floats_left(examine(trial))
+    assert cause is not None and "only stored, and turned into floats" in cause.sentence
+    headline = headline_of(trial, layers_of(trial))
+    assert "promise" in headline or headline.startswith(("Slower", "No measurable change"))
+
+
+def test_what_is_simulated_claims_no_speed(zeros) -> None:
+    trial = zeros.case.trial
+    assert simulated(zeros.case) is None
+    assert trial.metrics is not None
+    claimed = trial.metrics
+    trial.metrics = claimed.model_copy(update={"simulated": ["No kernel multiplies three bits."]})
+    try:
+        cause = simulated(zeros.case)
+    finally:
+        trial.metrics = claimed
+    assert cause is not None and "No kernel multiplies three bits." in cause.sentence
+
+
+def test_the_promise_counts_operations_bits_and_zeros(zeros) -> None:
+    whole = zeros.case.layers[-1]
+    half = replace(whole, macs=whole.macs // 2)
+    assert promise([whole], [whole]) == 1
+    assert promise([whole], [half]) == pytest.approx(2)
+    assert promise([whole], [replace(whole, bits=8)]) == pytest.approx(4)
+    assert promise([whole], [replace(half, bits=8, zeros=0.75)]) == pytest.approx(32)
+
+
+def test_the_baseline_is_told_where_its_time_goes(zeros) -> None:
+    assert zeros.headline.startswith("This is the baseline")
+    assert {row["layer"] for row in zeros.table()} == {"0", "2"}
+
+
+def test_causes_come_with_the_largest_first(zeros) -> None:
+    shares = [cause.share for cause in zeros.causes]
+    assert shares == sorted(shares, reverse=True)
+    assert zeros.sentences()[-1].startswith("This machine at best:")
+    assert repr(zeros) == "\n".join(zeros.sentences())
+
+
+def test_shares_of_the_layers_are_of_the_whole(zeros) -> None:
+    case = zeros.case
+    assert 0 < sum(map(case.share, case.layers)) <= 1.001
+    assert all(0 < case.reached(layer) <= 1 for layer in case.layers)
+
+
+def test_what_the_profiler_takes_is_taken_off_alike() -> None:
+    operations = [Operation("a", "Conv", "a", 5.0), Operation("b", "Relu", None, 2.0)]
+    assert [o.milliseconds for o in without_profiler(operations, 5.0)] == [4.0, 1.0]
+    assert without_profiler(operations, 9.0) == operations
+    assert min(o.milliseconds for o in without_profiler(operations, 0.0)) > 0
+
+
+def test_a_rule_that_finds_nothing_says_nothing(zeros) -> None:
+    empty = Case(zeros.case.trial, [], [Operation("a", "Relu", None, 1.0)], zeros.case.roof)
+    timed = {"small_batch", "simulated"}  # they look at the trial itself
+    assert [rule(empty) for rule in RULES if rule.__name__ not in timed] == [None] * (len(RULES) - 2)
+
+
+def test_a_failed_trial_has_no_answer(tiny) -> None:
+    failed = tiny.trial.study.run(Recipe([Distill(teacher="resnet20")]))  # which takes images
+    with pytest.raises(WorkbenchError, match="has no artifact"):
+        failed.why()

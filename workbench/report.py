@@ -1,0 +1,226 @@
+"""The report: a study on one page that opens anywhere and prints well.
+
+The plots are drawn as SVG rather than with the app's plotting library: the engine knows no face, and a report then
+weighs kilobytes instead of megabytes, prints sharply, and is light or dark as its reader has it, by style sheet alone.
+"""
+
+import platform
+from collections.abc import Iterable
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+
+import workbench
+from workbench.errors import WorkbenchError
+from workbench.metrics import NOISY, Metrics, bytes_text
+from workbench.plots import Plot, Point
+
+if TYPE_CHECKING:
+    from workbench.study import Study
+    from workbench.trial import Trial
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+VERSIONS = ("torch", "onnxruntime", "onnx", "torch-pruning", "numpy", "scipy")
+FEW = 2_000  # validation samples, below which an accuracy is told to be rough
+SPREAD = 8  # slowest over fastest, from which on latency is drawn by factors
+MANY = 10  # trials, from which on the best of them is told to be partly luck
+
+
+def write_report(study: "Study", path: str | Path) -> Path:
+    """Write a study's report: `Study.report`."""
+    trials = study.trials
+    done = [trial for trial in trials if trial.metrics]
+    if not done:
+        raise WorkbenchError("This study has no measured trial to report.", "Run a recipe first.")
+    page = _page(study, trials, done)
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise WorkbenchError(f"{target} can't be written: {error}.", "Choose another place.") from error
+    return target
+
+
+def _page(study: "Study", trials: list["Trial"], done: list["Trial"]) -> str:
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    settings = study.settings
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        title=f"{settings['model']} on {settings['dataset']}",
+        settings=settings,
+        runtime=study.runtime,
+        written=datetime.now().astimezone().strftime("%d %B %Y, %H:%M %Z"),
+        plots=_plots(study, done),
+        front=[trial for trial in study.pareto() if len(trial.recipe)],
+        rows=[_row(trial) for trial in trials],
+        machine=_machine(),
+        versions=_versions(study),
+        measured=_measured(study, done),
+        doubts=doubts(study),
+    )
+
+
+def _plots(study: "Study", done: list["Trial"]) -> list[Plot]:
+    baseline = next((trial.metrics for trial in done if not len(trial.recipe)), None)
+    size = [_point(trial, trial.metrics.size_bytes, None) for trial in done if trial.metrics]
+    plots = [
+        Plot("Accuracy against file size", "File size", size, _front(study, "size_bytes"), log=True, text=bytes_text)
+    ]
+    if baseline and baseline.latency:
+        whole = baseline.latency.value
+        timed = [p for trial in done if trial.metrics and (p := _timed(trial, trial.metrics, whole))]
+        plots.append(
+            Plot(
+                "Accuracy against latency",
+                "Latency in ms, on the baseline's scale",
+                timed,
+                _front(study, "latency"),
+                log=max(point.x for point in timed) > SPREAD * min(point.x for point in timed),
+                text=lambda ms: f"{ms:.3g}",
+            )
+        )
+    return plots
+
+
+def _front(study: "Study", objective: str) -> set[int]:
+    return {trial.number for trial in study.pareto(["accuracy", objective])}
+
+
+def _timed(trial: "Trial", metrics: Metrics, whole: float) -> Point | None:
+    """Only paired figures are comparable: the baseline's latency divided by the paired speed-up."""
+    if metrics.simulated or (len(trial.recipe) and metrics.speedup is None):
+        return None
+    s = metrics.speedup
+    return _point(trial, whole / s.value, (whole / s.high, whole / s.low)) if s else _point(trial, whole, None)
+
+
+def _point(trial: "Trial", x: float, spread: tuple[float, float] | None) -> Point:
+    assert trial.metrics is not None
+    accuracy = trial.metrics.accuracy
+    kinds = dict.fromkeys(type(step).__name__ for step in trial.recipe)
+    facts = [
+        f"Trial {trial.number}: {_recipe(trial)}",
+        _accuracy(trial.metrics),
+        _size(trial.metrics),
+        _speed(trial.metrics),
+    ]
+    return Point(
+        number=trial.number,
+        kind=" + ".join(kinds) or "Baseline",
+        x=x,
+        spread=spread,
+        y=accuracy.value,
+        low=accuracy.low,
+        high=accuracy.high,
+        facts=tuple(filter(None, facts)),
+    )
+
+
+def _row(trial: "Trial") -> dict[str, Any]:
+    m = trial.metrics
+    return {
+        "number": trial.number,
+        "state": trial.state,
+        "recipe": _recipe(trial),
+        "yaml": trial.recipe.to_yaml() if len(trial.recipe) else "",
+        "weight_hash": trial.weight_hash or "",
+        "accuracy": _accuracy(m).removeprefix("accuracy ") if m else "",
+        "accuracy_verdict": m.accuracy_verdict if m and len(trial.recipe) else "",
+        "size": bytes_text(m.size_bytes) if m else "",
+        "theoretical": bytes_text(m.theoretical_bytes) if m else "",
+        "speed": _speed(m) if m else "",
+        "verdict": m.verdict if m else "",
+        "simulated": bool(m and m.simulated),
+        "sentences": trial.sentences(),
+    }
+
+
+def _recipe(trial: "Trial") -> str:
+    return ", ".join(step.describe() for step in trial.recipe) or "Baseline"
+
+
+def _accuracy(m: Metrics) -> str:
+    return f"accuracy {m.accuracy.value:.2%} [{m.accuracy.low:.2%}, {m.accuracy.high:.2%}]"
+
+
+def _size(m: Metrics) -> str:
+    return f"file {bytes_text(m.size_bytes)}"
+
+
+def _speed(m: Metrics) -> str:
+    if m.simulated:
+        return "not claimed: simulated"
+    if m.speedup is None:
+        return f"{m.latency.value:.3g} ms" if m.latency else ""
+    return f"{m.speedup.value:.2f}x [{m.speedup.low:.2f}, {m.speedup.high:.2f}], {m.verdict}"
+
+
+def _machine() -> list[str]:
+    from workbench.doctor import examine
+
+    return [*examine()["Devices"], f"{platform.system()} {platform.release()}"]
+
+
+def _versions(study: "Study") -> dict[str, str]:
+    found = {"compression-workbench": workbench.__version__, "Python": platform.python_version()}
+    found |= {name: version for name in VERSIONS if (version := _installed(name))}
+    return found | {study.runtime.title: study.runtime.version() or "not installed"}
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _measured(study: "Study", done: list["Trial"]) -> list[str]:
+    processors = sorted({t.metrics.conditions.processor for t in done if t.metrics and t.metrics.conditions})
+    samples = max(t.metrics.samples for t in done if t.metrics)
+    threads = f"{study.threads} thread{'s' * (study.threads > 1)} of {', '.join(processors) or study.device}"
+    opened = f"{study.test_openings} time{'s' * (study.test_openings != 1)}"
+    return [
+        f"Every figure comes from running the exported file ({study.runtime.suffix}) in {study.runtime.title}.",
+        f"Accuracy: on {samples:,} validation samples, with its Wilson interval; a change is tested by McNemar's exact "
+        "test on the same samples.",
+        "Size: bytes of the file. What parameters times bits would give stands beside it, and is called theoretical.",
+        f"Latency: baseline and trial in turns in one loop, for a batch of {study.batch} on {threads}. The speed-up is "
+        "their ratio with its 95 % interval; where that holds 1, there is no measurable change.",
+        f"The test split was opened {opened}; tuning never looks at it.",
+    ]
+
+
+def doubts(study: "Study") -> list[str]:
+    """What a careful reader should know before trusting the figures, each in a sentence."""
+    done = [(trial, trial.metrics) for trial in study.trials if trial.metrics and len(trial.recipe)]
+    samples = max((m.samples for _, m in done), default=0)
+    said = []
+    if 0 < samples < FEW:
+        said.append(f"Accuracy is taken on {samples:,} samples only: see how wide its intervals are.")
+    if len(done) >= MANY:
+        said.append(f"The best of {len(done)} trials is partly lucky: judge it once on the test split.")
+    if noisy := [t.number for t, m in done if m.conditions and m.conditions.noise > NOISY]:
+        said.append(f"The machine was noisy while {_trials(noisy)} {_was(noisy)} timed.")
+    if unsure := [t.number for t, m in done if m.verdict == "no measurable change"]:
+        said.append(f"No change in speed could be measured for {_trials(unsure)}.")
+    if unclaimed := [t.number for t, m in done if m.simulated]:
+        said.append(f"No speed is claimed for {_trials(unclaimed)}: simulated.")
+    if unlike := [t.number for t, m in done if m.parity.same_answers < 0.99]:
+        said.append(f"The file answers otherwise than the model it was made from on 1 % or more for {_trials(unlike)}.")
+    if failed := [t.number for t in study.trials if t.state == "failed"]:
+        said.append(f"What {_trials(failed)} would have given is unknown: failed.")
+    return said or ["None that the workbench could find."]
+
+
+def _trials(numbers: Iterable[int]) -> str:
+    told = [str(number) for number in numbers]
+    return f"trial {told[0]}" if len(told) == 1 else f"trials {', '.join(told[:-1])} and {told[-1]}"
+
+
+def _was(numbers: list[int]) -> str:
+    return "was" if len(numbers) == 1 else "were"
