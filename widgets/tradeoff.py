@@ -27,6 +27,7 @@ METHODS = {
     "Train + Quantize": ("#F0E442", "inverted_triangle"),
     "Prune + Train + Quantize": ("#CC79A7", "plus"),
 }
+KINDS = {"distill": ("Train",), "finetune": ("Train",), "slim": ("Prune", "Train"), "sparsify": ("Prune", "Train")}
 COLUMNS = (
     *("number", "size", "latency", "latency_low", "latency_high", "accuracy", "accuracy_low", "accuracy_high"),
     *("method", "color", "marker", "dot", "recipe", "size_text", "accuracy_text", "latency_text"),
@@ -41,7 +42,7 @@ return Number(size.toPrecision(3)) + " " + unit
 
 def method(trial: Trial) -> str:
     """The kind of recipe, for colour and shape."""
-    steps = {"Train" if s.key() in ("distill", "finetune") else type(s).__name__ for s in trial.recipe}
+    steps = {kind for s in trial.recipe for kind in KINDS.get(s.key(), (type(s).__name__,))}
     return " + ".join(name for name in ("Prune", "Train", "Quantize") if name in steps) or "Baseline"
 
 

@@ -6,7 +6,7 @@ import pytest
 from bokeh.models import HoverTool, Scatter, Segment, Step
 
 from widgets.tradeoff import COLUMNS, METHODS, TradeoffPlot, method
-from workbench import Distill, Finetune, Prune, Quantize, Recipe, Study, Trial
+from workbench import Distill, Finetune, Prune, Quantize, Recipe, Slim, Sparsify, Study, Trial
 from workbench.metrics import bytes_text
 
 
@@ -120,6 +120,8 @@ def test_a_page_that_comes_later_sees_what_is_there_by_then(apart):
         ([Finetune(), Distill()], "Train"),
         ([Quantize()], "Quantize"),
         ([Distill(), Prune()], "Prune + Train"),
+        ([Slim()], "Prune + Train"),
+        ([Sparsify(), Quantize()], "Prune + Train + Quantize"),
         ([Prune(), Quantize()], "Prune + Quantize"),
         ([Prune(), Distill(), Finetune(), Quantize()], "Prune + Train + Quantize"),
     ],

@@ -45,12 +45,13 @@ def prune_n_of_m(work: Work, step: Prune, context: Context) -> None:
             f"No layer's inputs divide by {m}, so none can keep {n} of every {m}.",
             "Choose another M, or prune weights.",
         )
-    set_zeros(work, kept)
     if whole:
         work.notes.append(f"Left whole, as their inputs don't divide by {m}: {', '.join(whole)}.")
-    work.notes.append(
+    set_zeros(
+        work,
+        kept,
         f"The runtimes here have no {n}:{m} kernels: they compute the zeros like any other number, so the file is as "
-        "large and as fast as before."
+        "large and as fast as before.",
     )
 
 

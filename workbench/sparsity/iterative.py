@@ -1,6 +1,6 @@
 """Iterative pruning: prune a little, train, prune again."""
 
-from workbench.pruning.weights import NO_SPEED, Goal, own_ratios, prunable, scores, set_zeros
+from workbench.pruning.weights import Goal, own_ratios, prunable, scores, set_zeros
 from workbench.steps.base import Context, Work
 from workbench.steps.sparsify import Sparsify
 
@@ -17,7 +17,6 @@ def prune_iteratively(work: Work, step: Sparsify, context: Context) -> None:
     for index in range(step.rounds):
         prune_smallest(work, step, context, (index + 1) / step.rounds)
         step.learn(work, context.part(index, step.rounds))
-    work.notes.append(NO_SPEED)
 
 
 def prune_smallest(work: Work, step: Sparsify, context: Context, way: float) -> None:

@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from workbench.pruning.weights import NO_SPEED, prunable
+from workbench.pruning.weights import prunable
 from workbench.sparsity.iterative import prune_smallest
 from workbench.steps.base import Context, Work
 from workbench.steps.sparsify import Sparsify
@@ -34,7 +34,6 @@ def draw_ticket(work: Work, step: Sparsify, context: Context) -> None:
         prune_smallest(work, step, context, (index + 1) / step.rounds)
         rewind(work.module, start)
     step.learn(work, context.part(trainings - 1, trainings))
-    work.notes.append(NO_SPEED)
 
 
 def draw_weights(module: nn.Module, seed: int) -> None:

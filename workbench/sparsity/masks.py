@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.constraints import Constraint, parametrized
-from workbench.pruning.weights import NO_SPEED, Goal, own_ratios, prunable, refuse_empty, set_zeros
+from workbench.pruning.weights import Goal, own_ratios, prunable, refuse_empty, set_zeros
 from workbench.steps.base import Context, Work
 from workbench.steps.sparsify import Sparsify
 
@@ -95,4 +95,3 @@ def train_masked(work: Work, step: Sparsify, context: Context, way: Callable[[Te
     laid = replace(work, constraints={**work.constraints, "masks": masks})
     step.learn(laid, context, after_update=masks.update, since=step.until)
     set_zeros(work, {name: work.module.get_parameter(name) != 0 for name in names})
-    work.notes.append(NO_SPEED)

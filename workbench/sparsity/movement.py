@@ -15,6 +15,9 @@ def prune_by_movement(work: Work, step: Sparsify, context: Context) -> None:
     schedule. The gradient passes M as if it were S itself, ``dL/dS = dL/d(W M) * W``: a score rises as its weight moves
     away from zero and falls as it moves towards it, masked or not, so that a weight may come back.
 
+    It needs a model that is still learning, such as one that is moved to other data: where training has come to rest,
+    nothing moves, and magnitude knows more.
+
     References
     ----------
     Sanh, Wolf, Rush: Movement Pruning: Adaptive Sparsity by Fine-Tuning, 2020 (arXiv 2005.07683).

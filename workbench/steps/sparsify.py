@@ -14,8 +14,8 @@ class Sparsify(Training):
 
     Gradual pruning zeroes the smallest weights along a cubic schedule. Iterative pruning trains anew after each round.
     The lottery does so too, but first puts the kept weights back to where they began. Movement pruning keeps the
-    weights that training moves away from zero, however small they are. Zeros stay so in any later training; dense
-    kernels run them like any number.
+    weights that training moves away from zero, however small they are; it is for models that still have much to learn.
+    Zeros stay so in any later training; dense kernels run them like any number.
 
     References
     ----------

@@ -39,6 +39,15 @@ def test_every_layer_loses_exactly_its_share(zoo_lenet5, few_digits, ratio, impo
 
 
 @pytest.mark.parametrize("importance", list(SCORES))
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_every_importance_leaves_a_model_that_runs_in_either_scope(lenet5, few_digits, importance, scope):
+    work = _pruned(lenet5, few_digits, importance=importance, scope=scope)
+    outputs = work.module(torch.from_numpy(few_digits.prepare(few_digits.validation.inputs[:7])))
+    assert outputs.shape == (7, 10) and outputs.isfinite().all()
+    assert sum(_zeros(work.module)) == sum(_sizes(lenet5)) // 2
+
+
+@pytest.mark.parametrize("importance", list(SCORES))
 def test_the_whole_model_loses_exactly_its_share_and_no_two_layers_the_same(lenet5, few_digits, importance):
     zeros = _zeros(_pruned(lenet5, few_digits, ratio=0.8, scope="global", importance=importance).module)
     assert sum(zeros) == round(0.8 * sum(_sizes(lenet5)))
