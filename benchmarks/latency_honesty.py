@@ -18,7 +18,6 @@ from workbench.metrics import speed_verdict
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 CALLS = 20  # in one timed run, so that one more of them is 5 % more work
-Runs = Callable[[int], Callable[[], None]]
 
 
 @app.command()

@@ -115,7 +115,7 @@ def paired(
     seconds : float
         It ends when these are spent, but not before 12 blocks; `budget` if left out.
     precision : float
-        It ends when the 95 % interval of the speed-up reaches less than this share to both sides.
+        On a quiet machine it ends when the 95 % interval of the speed-up reaches less than this share to both sides.
     clock : callable
         Runs a callable and returns the seconds that it took.
     report : callable
@@ -127,19 +127,20 @@ def paired(
     calls: list[list[np.ndarray]] = [[], []]
     cpu: list[list[float]] = [[], []]
     watch, began, look = Watch(), time.perf_counter(), LEAST_BLOCKS
-    precise, spent, message = False, 0.0, "Timing against the baseline"
-    while not precise and (spent < seconds or len(cpu[0]) < LEAST_BLOCKS):
+    precise = sure = False
+    spent, message = 0.0, "Timing against the baseline"
+    while not sure and (spent < seconds or len(cpu[0]) < LEAST_BLOCKS):
         for which in (0, 1) if len(cpu[0]) % 2 == 0 else (1, 0):
             before = time.process_time()
             calls[which].append(np.array([clock(runs[which]) for _ in range(repeats[which])]))
             cpu[which].append(max(time.process_time() - before, 1e-9) / repeats[which])
         spent = time.perf_counter() - began
         if len(cpu[0]) >= look and spent >= min(LEAST_SECONDS, seconds):
-            watch.look()
             speedup, _ = over_time(_medians(calls[0]) / _medians(calls[1]))
             precise, look = speedup.half_width <= precision, int(len(cpu[0]) * GROWTH) + 1
+            sure = precise and not watch.seen().disturbances()  # else drift may just not have shown yet
             message = f"Timing against the baseline: {speedup.value:.2f}x ±{speedup.half_width:.0%}"
-        report(share=1.0 if precise else min(1.0, spent / max(seconds, 1e-9)), message=message)
+        report(share=1.0 if sure else min(1.0, spent / max(seconds, 1e-9)), message=message)
     return _summary(calls, np.array(cpu), spent, precise, watch.seen())
 
 

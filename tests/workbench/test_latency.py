@@ -7,6 +7,7 @@ import pytest
 
 from workbench import Cancelled
 from workbench.latency import LEAST_BLOCKS, paired
+from workbench.machine import Machine, Watch
 from workbench.metrics import speed_verdict
 
 SECONDS = 0.4
@@ -34,7 +35,7 @@ class Simulated:
 
 def _simulated(second: float, noise: float, **wanted):
     clock = Simulated({"first": 1.0, "second": second}, noise)
-    return paired(lambda: "first", lambda: "second", clock=clock, seconds=SECONDS, **wanted)
+    return paired(lambda: "first", lambda: "second", clock=clock, **({"seconds": SECONDS} | wanted))
 
 
 def test_a_callable_against_itself_shows_no_measurable_change():
@@ -66,11 +67,28 @@ def test_the_figures_fit_each_other():
     assert timing.calls.count >= timing.blocks
 
 
-def test_it_ends_as_soon_as_the_interval_is_as_narrow_as_was_asked():
-    sure = _simulated(2.0, noise=0.001, precision=0.05)
+def _others_take(monkeypatch: pytest.MonkeyPatch, share: float) -> None:
+    monkeypatch.setattr(Watch, "seen", lambda watch: Machine(others=share))
+
+
+def test_it_ends_as_soon_as_the_interval_is_as_narrow_as_was_asked(monkeypatch):
+    _others_take(monkeypatch, 0.0)
+    shares: list[float] = []
+    sure = _simulated(2.0, noise=0.001, precision=0.05, seconds=1e9, report=lambda share, message: shares.append(share))
     assert sure.precise and sure.speedup.half_width <= 0.05
+    assert shares[-1] == 1.0
+
+
+def test_it_ends_when_the_time_is_spent_however_wide_the_interval_is(monkeypatch):
+    _others_take(monkeypatch, 0.0)
     spent = _simulated(2.0, noise=0.5, precision=0.0001)
     assert not spent.precise and spent.seconds >= SECONDS
+
+
+def test_on_a_busy_machine_it_takes_all_its_time_as_drift_may_not_have_shown_yet(monkeypatch):
+    _others_take(monkeypatch, 0.9)
+    spent = _simulated(2.0, noise=0.001, precision=0.05)
+    assert spent.precise and spent.seconds >= SECONDS
 
 
 def test_what_is_slow_is_still_run_twelve_times():
