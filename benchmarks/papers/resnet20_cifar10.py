@@ -1,0 +1,144 @@
+"""CIFAR-10 ResNet-20 from a published checkpoint: int8, four bits, and half the multiplications.
+
+The checkpoint is a file that you name: a `torch.save` of a state dict (or of a dict that holds one) of the ResNet-20
+of He et al. 2016 with parameter-free shortcuts, trained with images normalized by ImageNet's means and deviations.
+CIFAR-10 lies under `WORKBENCH_DATA`. Accuracies are of the artifact, on the 10,000 test images, opened once for each
+row. The checkpoint was trained on all 50,000 training images, so that its accuracy on the validation split says
+nothing; nothing was chosen by the test split either.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+import typer
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+import workbench as wb
+from workbench.data import load_dataset
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+TITLES = {
+    "int8": "8-bit weights and activations, static",
+    "nearest4": "4-bit weights, 8-bit activations, to the nearest",
+    "gptq4": "the same, GPTQ",
+    "adaround4": "the same, AdaRound",
+    "mixed4": "an average of 4 bits, by integer program, GPTQ",
+    "qat4": "4-bit weights and activations, trained (LSQ)",
+    "half": "half the multiplications, channels by L2",
+}
+CLAIMED = {
+    "int8": "within 0.3 points of fp32 is the goal",
+    "gptq4": "within 1 point of fp32 is the goal",
+    "qat4": "PACT (Choi et al. 2018, arXiv 1805.06085): comparable to full precision",
+}
+
+
+class Block(nn.Module):
+    """Two convolutions; the shortcut takes every other pixel and pads the new channels with zeros."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.wider = outputs - inputs
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, 2 if self.wider else 1, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        if self.wider:
+            x = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.wider // 2, self.wider // 2))
+        return F.relu(y + x)
+
+
+class ResNet20(nn.Module):
+    """Named as published checkpoints have it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        widths = [16, 16, 16, 16, 32, 32, 32, 64, 64, 64]
+        blocks = [Block(inputs, outputs) for inputs, outputs in zip(widths, widths[1:], strict=False)]
+        self.layer1, self.layer2, self.layer3 = (nn.Sequential(*blocks[i : i + 3]) for i in (0, 3, 6))
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return self.linear(x.mean((2, 3)))
+
+
+def published(path: Path) -> nn.Module:
+    """The network with the weights of a checkpoint."""
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    state = saved.get("state_dict", saved)
+    module = ResNet20()
+    module.load_state_dict({name.removeprefix("module."): tensor for name, tensor in state.items()})
+    return module.eval()
+
+
+def recipes(epochs: int) -> dict[str, wb.Recipe]:
+    """What each row does."""
+    four = {"weight_bits": 4, "simulate": True, "calibration_samples": 512}
+    after = {"optimizer": "sgd", "augment": "shift+flip", "weight_decay": 1e-4}
+    return {
+        "int8": wb.Recipe([wb.Quantize()]),
+        "nearest4": wb.Recipe([wb.Quantize(**four)]),
+        "gptq4": wb.Recipe([wb.Quantize(**four, rounding="gptq", bias_correction=True)]),
+        "adaround4": wb.Recipe([wb.Quantize(**four, rounding="adaround", bias_correction=True)]),
+        "mixed4": wb.Recipe([wb.Quantize(**four, rounding="gptq", bias_correction=True, average_bits=4.0)]),
+        "qat4": wb.Recipe(
+            [
+                wb.Quantize(**four, activation_bits=4, keep_ends=True),
+                wb.Finetune(epochs=epochs, learning_rate=0.01, **after),
+            ]
+        ),
+        "half": wb.Recipe([wb.Prune(ratio=0.5), wb.Finetune(epochs=epochs, learning_rate=0.05, **after)]),
+    }
+
+
+def main(
+    checkpoint: Annotated[Path, typer.Argument(help="The published weights.", exists=True)],
+    rows: Annotated[list[str] | None, typer.Option("--row", help=f"Of: {', '.join(TITLES)}.")] = None,
+    epochs: Annotated[int, typer.Option(help="Epochs of the rows that train.", min=1, max=5)] = 5,
+    samples: Annotated[int, typer.Option(help="Training images to take at most.", max=45_000)] = 45_000,
+    path: Annotated[Path, typer.Option(help="Where the study is kept.")] = Path("runs/resnet20-cifar10-published"),
+) -> None:
+    """Carry out and measure each row; what a study has done already is not done again."""
+    data = load_dataset("cifar10")
+    data = replace(data, train=(data.train.inputs[:samples], data.train.labels[:samples]), mean=MEAN, std=STD)
+    study = wb.Study(published(checkpoint), data, path=path)
+    table = Table(title=f"ResNet-20 on CIFAR-10, {epochs} epochs of {samples:,} images where trained")
+    for column in ("row", "test accuracy", "against fp32", "MACs", "bytes", "speed", "goal or claim"):
+        table.add_column(column)
+    before = study.test(study.baseline)
+    table.add_row("fp32, as published", str(before.accuracy), "", f"{before.macs:,}", f"{before.size_bytes:,}", "", "")
+    known = {trial.recipe.hash: trial for trial in study.trials if trial.state == "complete"}
+    for row, recipe in recipes(epochs).items():
+        if rows and row not in rows:
+            continue
+        trial = known.get(recipe.hash) or study.run(recipe)
+        if trial.metrics is None:
+            table.add_row(TITLES[row], f"{trial.state}: {trial.reason}")
+            continue
+        metrics = study.test(trial)
+        table.add_row(
+            TITLES[row],
+            str(metrics.accuracy),
+            f"{100 * (metrics.accuracy.value - before.accuracy.value):+.2f} points",
+            f"{metrics.macs:,}",
+            f"{metrics.size_bytes:,}",
+            str(metrics.speedup) if metrics.speedup else "not claimed",
+            CLAIMED.get(row, ""),
+        )
+    Console(width=200).print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)
