@@ -32,7 +32,7 @@ PAPER = {"lenet300": (40, 1.64, 1.58), "lenet5": (39, 0.80, 0.74)}
 
 ROUNDS = {
     "lenet300": ([(0.8, 2), (0.9, 3), (0.935, 8)], {"bits": 4}, 4, "none"),
-    "lenet5": ([(0.8, 2), (0.9, 4), (0.93, 10)], {"bits": 4, "conv_bits": 5}, 5, "shift"),
+    "lenet5": ([(0.8, 2), (0.9, 12)], {"bits": 4, "conv_bits": 5}, 5, "shift"),
 }
 """Share of weights removed and epochs, round by round; bits; epochs of the shared values; what training sees."""
 
