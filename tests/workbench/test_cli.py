@@ -100,6 +100,27 @@ def test_a_trial_that_fails_says_why_and_the_exit_status_is_1(folder, command):
     assert "resnet20 takes 32x32 images" in done.out
 
 
+def test_compare_says_where_two_trials_differ(folder, command):
+    done = command("compare", folder, 0, 1)
+    assert done.out.startswith("Trial 1 against trial 0: ")
+    assert all(name in done.out for name in ("conv1", "fc2", "SQNR dB"))
+    assert command("compare", folder, 0, 99).status == 2
+
+
+def test_why_says_where_the_time_goes(folder, command, monkeypatch, tmp_path):
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path)
+    monkeypatch.setattr("workbench.roofline.SECONDS", 0.02)
+    done = command("why", folder, 0)
+    assert done.out.startswith("This is the baseline")
+    assert "This machine at best: " in done.out
+
+
+def test_report_writes_one_page(folder, command, tmp_path):
+    done = command("report", folder, "--out", tmp_path / "x.html")
+    assert done.out.strip() == str(tmp_path / "x.html")
+    assert "lenet5 on mnist" in (tmp_path / "x.html").read_text(encoding="utf-8")
+
+
 def test_export_writes_the_artifact_its_recipe_and_code_that_runs_it(folder, command, tmp_path):
     trial = Study.open(folder).trial(1)
     done = command("export", folder, 1, "--out", tmp_path / "new" / "here")

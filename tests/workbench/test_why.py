@@ -36,7 +36,7 @@ class Wave(nn.Module):
 
 
 MODELS = {
-    "zeros": lambda: nn.Sequential(nn.Linear(784, 1500), nn.ReLU(), nn.Linear(1500, 10)),
+    "zeros": lambda: nn.Sequential(nn.Linear(784, 1536), nn.ReLU(), nn.Linear(1536, 10)),
     "odd": lambda: nn.Sequential(
         nn.Unflatten(1, (1, 28, 28)), nn.Conv2d(1, 33, 3, padding=1), nn.ReLU(), nn.Conv2d(33, 33, 3, padding=1),
         nn.ReLU(), nn.AvgPool2d(28), nn.Flatten(), nn.Linear(33, 10),
@@ -122,7 +122,7 @@ def test_many_small_layers(tiny) -> None:
     cause = small_layers(tiny)
     assert cause is not None and "are so small that starting one takes longer" in cause.sentence
     assert sum(tiny.bound(layer) == "overhead" for layer in tiny.layers) >= 24
-    assert [rule(tiny) for rule in (zeros_run_dense, odd_channels, floats_left, simulated)] == [None] * 4
+    assert [rule(tiny) for rule in (zeros_run_dense, floats_left, simulated)] == [None] * 3
 
 
 def test_odd_channels_by_timing_the_layer_at_the_next_multiple(built) -> None:
