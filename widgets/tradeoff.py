@@ -27,7 +27,6 @@ METHODS = {
     "Train + Quantize": ("#F0E442", "inverted_triangle"),
     "Prune + Train + Quantize": ("#CC79A7", "plus"),
 }
-KINDS = {"distill": ("Train",), "finetune": ("Train",), "slim": ("Prune", "Train"), "sparsify": ("Prune", "Train")}
 COLUMNS = (
     *("number", "size", "latency", "latency_low", "latency_high", "accuracy", "accuracy_low", "accuracy_high"),
     *("method", "color", "marker", "dot", "recipe", "size_text", "accuracy_text", "latency_text"),
@@ -42,8 +41,8 @@ return Number(size.toPrecision(3)) + " " + unit
 
 def method(trial: Trial) -> str:
     """The kind of recipe, for colour and shape."""
-    steps = {kind for s in trial.recipe for kind in KINDS.get(s.key(), (type(s).__name__,))}
-    return " + ".join(name for name in ("Prune", "Train", "Quantize") if name in steps) or "Baseline"
+    kinds = {kind for step in trial.recipe for kind in step.kinds}
+    return " + ".join(name for name in ("Prune", "Train", "Quantize") if name in kinds) or "Baseline"
 
 
 class CurrentBokehModel(BokehModel):

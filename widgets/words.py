@@ -13,16 +13,18 @@ def recipe_words(recipe: Recipe) -> str:
 
 
 def _step(step: Step) -> str:
-    first, *others = knobs(type(step))
-    told = [f"{type(step).__name__} {_value(first, getattr(step, first.name))}"]
-    for knob in others:
-        value = getattr(step, knob.name)
-        if value != knob.default:
-            told.append(f"{knob.label.lower()} {_value(knob, value)}")
-    return f"{told[0]} ({'; '.join(told[1:])})" if others and told[1:] else told[0]
+    first, others = knobs(type(step))[:1], knobs(type(step))[1:]
+    name = " ".join([type(step).__name__, *(_value(knob, getattr(step, knob.name)) for knob in first)])
+    changed = [(knob, getattr(step, knob.name)) for knob in others]
+    told = [f"{knob.label.lower()} {_value(knob, value)}" for knob, value in changed if value != knob.default]
+    return f"{name} ({'; '.join(told)})" if told else name
 
 
 def _value(knob: Knob, value: Any) -> str:
+    if knob.kind == "switch":
+        return "on" if value else "off"
+    if knob.kind == "layers":
+        return " ".join(f"{layer}={figure:g}" for layer, figure in value.items())
     if knob.kind == "share":
         return f"{value:.0%}"
     unit = knob.unit.removesuffix("s") if value == 1 else knob.unit

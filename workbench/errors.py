@@ -37,7 +37,10 @@ class Cancelled(WorkbenchError):
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """A hint that names the known word nearest to a mistyped one."""
+    """A hint that names the known word nearest to a mistyped one, or the one that it abbreviates (``lr``)."""
+    initials = {"".join(part[:1] for part in name.split("_")): name for name in known if "_" in name}
+    if word in initials:
+        return f"Did you mean '{initials[word]}'?"
     close = get_close_matches(str(word), known, n=1, cutoff=0.5)
     return f"Did you mean '{close[0]}'?" if close else f"Choose one of: {', '.join(known)}."
 

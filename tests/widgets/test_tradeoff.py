@@ -6,7 +6,7 @@ import pytest
 from bokeh.models import HoverTool, Scatter, Segment, Step
 
 from widgets.tradeoff import COLUMNS, METHODS, TradeoffPlot, method
-from workbench import Distill, Finetune, Prune, Quantize, Recipe, Slim, Sparsify, Study, Trial
+from workbench import Distill, Finetune, Pack, Prune, Quantize, Recipe, ShareWeights, Slim, Sparsify, Study, Trial
 from workbench.metrics import bytes_text
 
 
@@ -123,6 +123,7 @@ def test_a_page_that_comes_later_sees_what_is_there_by_then(apart):
         ([Slim()], "Prune + Train"),
         ([Sparsify(), Quantize()], "Prune + Train + Quantize"),
         ([Prune(), Quantize()], "Prune + Quantize"),
+        ([Prune(granularity="weight"), ShareWeights(), Pack()], "Prune + Quantize"),
         ([Prune(), Distill(), Finetune(), Quantize()], "Prune + Train + Quantize"),
     ],
 )

@@ -3,7 +3,7 @@
 import pytest
 
 from widgets.words import recipe_words
-from workbench import Distill, Finetune, Prune, Quantize, Recipe
+from workbench import Distill, Finetune, Pack, Prune, Quantize, Recipe
 from workbench.knobs import knobs
 from workbench.steps import STEPS
 
@@ -19,6 +19,9 @@ from workbench.steps import STEPS
         ([Finetune()], "Finetune 1 epoch"),
         ([Finetune(epochs=3, learning_rate=0.0005)], "Finetune 3 epochs (learning rate 0.0005)"),
         ([Distill(epochs=2, alpha=0.4, teacher="lenet300")], "Distill 2 epochs (alpha 40%; teacher lenet300)"),
+        ([Prune(layers={"conv1": 0.25, "fc1": 0})], "Prune 50% (ratios by layer conv1=0.25 fc1=0)"),
+        ([Distill(fresh=True)], "Distill 1 epoch (fresh weights on)"),
+        ([Pack()], "Pack"),
         (
             [Prune(ratio=0.4), Distill(), Quantize(mode="dynamic")],
             "Prune 40%, Distill 1 epoch, Quantize 8 bits (mode dynamic)",
@@ -34,6 +37,6 @@ def test_a_recipe_is_said_in_a_few_words(steps, words):
 )
 def test_every_knob_that_differs_from_its_default_is_said(step, knob):
     others = {"switch": [not knob.default], "layers": [{"conv1": knob.high}]}.get(knob.kind, knob.choices)
-    other = next(v for v in (*others, knob.high, "lenet5") if v not in (None, knob.default))
+    other = next(v for v in (*others, knob.low, knob.high, "lenet5") if v not in (None, knob.default))
     assert knob.label.lower() in recipe_words(Recipe([step(**{knob.name: other})]))
     assert knob.label.lower() not in recipe_words(Recipe([step()]))

@@ -55,7 +55,9 @@ def test_what_is_not_among_the_choices_is_refused_with_the_choices(step, knob):
     [
         (Prune, "ratoi", "Did you mean 'ratio'?"),
         (Quantize, "bits", "Did you mean 'weight_bits'?"),
-        (Finetune, "lr", "Choose one of: "),
+        (Finetune, "lr", "Did you mean 'learning_rate'?"),
+        (Finetune, "wd", "Did you mean 'weight_decay'?"),
+        (Finetune, "xyzzy", "Choose one of: "),
         (Finetune, "epoch", "Did you mean 'epochs'?"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -108,6 +108,8 @@ class Step(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=False)
+    kinds: ClassVar[tuple[str, ...]] = ()
+    """What it does, of Prune, Train and Quantize: recipes of the same kinds look alike in a plot."""
 
     def __init__(self, **values: Any) -> None:
         try:

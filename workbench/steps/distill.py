@@ -35,6 +35,7 @@ class Distill(Training):
         "none",
         help="Also imitate inner layers: their values (hints), where they look (attention), or how samples lie to each "
         "other (relational).",
+        advanced=True,
     )
     feature_weight: float = knob(
         1.0, ge=0.0, le=10.0, step=0.1, help="Weight of the features; 1 is that of the paper.", advanced=True

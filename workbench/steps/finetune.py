@@ -1,6 +1,6 @@
 """Finetune: go on training; also the declaration of everything that any training can be told."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from workbench.knobs import knob
 from workbench.steps.base import Context, Step, Work
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 class Training(Step):
     """The knobs that every step which trains has in common."""
+
+    kinds: ClassVar[tuple[str, ...]] = ("Train",)
 
     epochs: int = knob(
         1, ge=1, le=200, step=1, log=True, unit="epochs", help="How often the whole training set is gone through."

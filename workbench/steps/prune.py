@@ -1,6 +1,6 @@
 """Prune: remove what matters least."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -47,6 +47,8 @@ class Prune(Step):
     2104.08378), for N:M. `workbench.pruning.importance` names the paper of each importance.
     """
 
+    kinds: ClassVar[tuple[str, ...]] = ("Prune",)
+
     ratio: float = knob(0.5, ge=0.0, le=0.95, step=0.05, share=True, label="Pruning ratio", help="Share to remove.")
     granularity: Literal["channel", "mlp", "head", "block", "weight", "n:m"] = knob(
         "channel",
@@ -70,6 +72,7 @@ class Prune(Step):
         "none",
         help="Prune by the ratio (none), or find the ratio at which the model keeps the share below of its "
         "operations (MACs), parameters, file size or measured latency.",
+        advanced=True,
     )
     keep: float = knob(
         0.5,
@@ -79,6 +82,7 @@ class Prune(Step):
         share=True,
         label="Keep at most",
         help="What the target may be, as a share of what it was before this step.",
+        advanced=True,
     )
     round_to: int = knob(
         1,

@@ -1,6 +1,6 @@
 """Quantize: fewer bits for each number."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -26,6 +26,8 @@ class Quantize(Step):
     2004.10568), for AdaRound. Frantar et al., 2023 (arXiv 2210.17323), for GPTQ. Xiao et al., 2023 (arXiv 2211.10438),
     for smoothing.
     """
+
+    kinds: ClassVar[tuple[str, ...]] = ("Quantize",)
 
     weight_bits: int = knob(
         8, ge=1, le=16, choices=(8, 6, 4, 3, 2, 1), unit="bits", help="Bits of each stored weight; 1 is a sign."

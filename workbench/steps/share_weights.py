@@ -1,6 +1,6 @@
 """ShareWeights: a few shared values for all weights of a layer."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -27,6 +27,8 @@ class ShareWeights(Step):
     Han, Mao, Dally: Deep Compression, 2016 (arXiv 1510.00149). Lloyd: Least Squares Quantization in PCM, 1982. Martin:
     Range Encoding, 1979.
     """
+
+    kinds: ClassVar[tuple[str, ...]] = ("Quantize",)
 
     bits: int = knob(5, ge=1, le=8, unit="bits", help="Bits of each index in linear layers: 5 gives 32 shared values.")
     conv_bits: int = knob(

@@ -1,6 +1,6 @@
 """Slim: let training find the channels that aren't needed, then cut them."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from workbench.knobs import knob
 from workbench.steps.base import Context, Work
@@ -20,6 +20,8 @@ class Slim(Training):
     Learning Structured Sparsity in Deep Neural Networks, 2016 (arXiv 1608.03665). Wang et al.: Neural Pruning via
     Growing Regularization, 2021 (arXiv 2012.09243).
     """
+
+    kinds: ClassVar[tuple[str, ...]] = ("Prune", "Train")
 
     ratio: float = knob(
         0.5, ge=0.0, le=0.95, step=0.05, share=True, label="Share to cut", help="Share of the channels cut at the end."

@@ -1,6 +1,6 @@
 """Sparsify: zero single weights while the model learns to do without them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,8 @@ class Sparsify(Training):
     2015 (arXiv 1506.02626). Frankle, Carbin: The Lottery Ticket Hypothesis, 2019 (arXiv 1803.03635). Sanh, Wolf,
     Rush: Movement Pruning, 2020 (arXiv 2005.07683).
     """
+
+    kinds: ClassVar[tuple[str, ...]] = ("Prune", "Train")
 
     ratio: float = knob(0.8, ge=0.0, le=0.99, step=0.01, share=True, label="Sparsity", help="Share to set to zero.")
     method: Literal["gradual", "iterative", "lottery", "movement"] = knob(

