@@ -217,7 +217,8 @@ def _line(trial: Trial) -> str:
     m = trial.metrics
     if m is None:
         return f"{trial.number}  {trial.state}: {recipe_words(trial.recipe)}"
-    speed = f"{m.speedup.value:.2f}x" if m.speedup else "1x"
+    unclaimed = "simulated" if m.simulated else "?x" if len(trial.recipe) else "1x"
+    speed = f"{m.speedup.value:.2f}x" if m.speedup else unclaimed
     return (
         f"{trial.number}  {m.accuracy.value:.2%}  {m.size_bytes / 1000:,.0f} kB  {speed}  {recipe_words(trial.recipe)}"
     )

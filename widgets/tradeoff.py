@@ -166,8 +166,8 @@ def _row(trial: Trial, baseline: Trial) -> dict[str, Any]:
         "size_text": bytes_text(m.size_bytes),
         "accuracy_text": f"{m.accuracy.value:.2%} [{m.accuracy.low:.2%}, {m.accuracy.high:.2%}]",
     }
-    if m.simulated:
-        text = "latency not claimed: simulated"
+    if m.speedup is None and len(trial.recipe):
+        text = "speed not claimed: simulated" if m.simulated else "speed not compared: run by another runtime"
         out |= dict.fromkeys(("latency", "latency_low", "latency_high"), math.nan)
     elif m.speedup is None:
         latency = b.latency

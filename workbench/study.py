@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import math
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -247,15 +248,15 @@ class Study:
     def pareto(self, objectives: Sequence[str] = ("accuracy", "size_bytes", "latency")) -> list[Trial]:
         """The complete trials that no other beats on every objective at once.
 
-        Latency is compared by the speed-up against the baseline, as only paired figures are comparable.
+        Latency is compared by the speed-up against the baseline, as only paired figures are comparable; a trial whose
+        speed is not claimed is left out where latency is an objective.
         """
         for name in objectives:
             if name not in OBJECTIVES:
                 raise WorkbenchError(f"There is no objective '{name}'.", f"Choose from: {', '.join(OBJECTIVES)}.")
-        done = [trial for trial in self.trials if trial.metrics]
-        if not done:
-            return []
-        table = np.array([[_objective(trial.metrics, name) for name in objectives] for trial in done if trial.metrics])
+        known = [(trial, _objectives(trial, objectives)) for trial in self.trials if trial.metrics]
+        done = [trial for trial, values in known if np.isfinite(values).all()]
+        table = np.array([values for _, values in known if np.isfinite(values).all()])
         front = []
         for index, row in enumerate(table):
             others = np.delete(table, index, axis=0)
@@ -357,9 +358,13 @@ def _check_zoo(model: str, dataset: str) -> None:
         )
 
 
-def _objective(metrics: Metrics, name: str) -> float:
-    if name == "latency" or name == "speedup":
-        unclaimed = -np.inf if metrics.simulated else 1.0
-        return metrics.speedup.value if metrics.speedup else unclaimed
-    value = getattr(metrics, name)
-    return OBJECTIVES[name] * float(value)
+def _objectives(trial: Trial, names: Sequence[str]) -> list[float]:
+    """A complete trial's values, the larger the better; NaN for a speed that is not claimed."""
+    metrics = trial.metrics
+    assert metrics is not None
+    unpaired = math.nan if len(trial.recipe) else 1.0
+    speedup = metrics.speedup.value if metrics.speedup else unpaired
+    return [
+        speedup if name in ("latency", "speedup") else OBJECTIVES[name] * float(getattr(metrics, name))
+        for name in names
+    ]

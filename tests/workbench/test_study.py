@@ -259,6 +259,17 @@ def test_on_the_pareto_front_is_exactly_who_is_beaten_by_nobody(tmp_path_factory
     assert {trial.number for trial in study.pareto(["accuracy", "size_bytes", "latency"])} == front
 
 
+def test_a_trial_whose_speed_is_not_claimed_is_on_no_front_of_latency(tmp_path, digits):
+    study = Study("lenet5", digits, path=tmp_path / "study")
+    simulated = _metrics(99, 1, 1.0).model_copy(update={"speedup": None, "simulated": ["Weights of 3 bits."]})
+    for recipe, metrics in ((Recipe(), _metrics(90, 5, 1.0)), (Recipe([Prune()]), simulated)):
+        record = study.storage.add(recipe.to_dict(), recipe.hash)
+        record.state, record.metrics = "complete", metrics
+        study.storage.save(record)
+    assert [trial.number for trial in study.pareto(["accuracy", "latency"])] == [0]
+    assert [trial.number for trial in study.pareto(["accuracy", "size_bytes"])] == [1]
+
+
 def test_an_unknown_objective_is_refused(study):
     with pytest.raises(WorkbenchError, match=r"no objective 'size'.*size_bytes"):
         study.pareto(["size"])
