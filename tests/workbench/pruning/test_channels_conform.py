@@ -26,7 +26,7 @@ ILLEGAL = [
     (granularity, knob, choice)
     for granularity, table in WORKS_WITH.items()
     for knob, choices in table.items()
-    for choice in {c for other in WORKS_WITH.values() for c in other.get(knob, ())} - set(choices)
+    for choice in sorted({c for other in WORKS_WITH.values() for c in other.get(knob, ())} - set(choices))
 ]
 
 
