@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from workbench.errors import Cancelled, WorkbenchError
     from workbench.metrics import Metrics
     from workbench.recipe import Recipe
-    from workbench.steps import Distill, Finetune, Pack, Prune, Quantize, ShareWeights, Slim, Sparsify
+    from workbench.steps import Distill, Finetune, Half, Pack, Prune, Quantize, ShareWeights, Slim, Sparsify
     from workbench.study import Study
     from workbench.trial import Trial
 
@@ -22,6 +22,7 @@ _HOME = {
     "Dataset": "data",
     "Distill": "steps",
     "Finetune": "steps",
+    "Half": "steps",
     "Metrics": "metrics",
     "Pack": "steps",
     "Prune": "steps",
@@ -40,6 +41,7 @@ __all__ = [
     "Dataset",
     "Distill",
     "Finetune",
+    "Half",
     "Metrics",
     "Pack",
     "Prune",

@@ -238,6 +238,8 @@ def count_macs(module: nn.Module, inputs: np.ndarray) -> int:
 
 def theoretical_bytes(work: Work) -> int:
     """Parameters x bits: weights at the width of their grid, else as declared; all else (biases, norms) at 32 bits."""
+    if work.precision != "float32":
+        return 2 * sum(p.numel() for p in work.module.parameters())
     if work.grids:
         bits = {name: grid.bits for name, grid in work.grids.items()}
         return -(-sum(p.numel() * bits.get(name, 32) for name, p in work.module.named_parameters()) // 8)

@@ -53,6 +53,7 @@ class Rule:
 
 
 NO_ZERO = "Prune whole channels, or quantize to 2 bits or more."
+LAST = "Put Half at the end."
 ONE_SET_OF_VALUES = "Choose one of the two: both decide which few values a weight may have."
 
 RULES: tuple[Rule, ...] = (
@@ -78,6 +79,10 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("shareweights", "quantize", "shared values would be moved onto a grid.", ONE_SET_OF_VALUES),
     Rule("quantize", "shareweights", "weights on a grid would be moved off it.", ONE_SET_OF_VALUES),
+    Rule("half", "any", "its 16-bit floats would not stay so.", LAST),
+    Rule("quantize", "half", "its floats are the scales of integers.", "Keep one of the two."),
+    Rule("shareweights", "half", "a packed file holds floats of 32 bits.", "Keep one of the two."),
+    Rule("pack", "half", "a packed file holds floats of 32 bits.", "Keep one of the two."),
     Rule(
         "quantize",
         "training",

@@ -54,6 +54,8 @@ class Runtime(ABC):
     suffix: str
     devices: tuple[str, ...] = ("cpu",)
     kernels: tuple[Kernel, ...] = ()
+    floats: tuple[str, ...] = ()
+    """The formats of floats that it runs besides float32."""
 
     @abstractmethod
     def version(self) -> str | None:

@@ -117,6 +117,14 @@ def weight_only(source: Path, target: Path, work: Work, calibration: np.ndarray)
     onnx.save(model, target)
 
 
+def narrowed(source: Path) -> "onnx.ModelProto":
+    """The same model in 16-bit floats, with 32-bit inputs and outputs."""
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    return convert_float_to_float16(onnx.load(source), keep_io_types=True)
+
+
 QUANTIZERS = {"static": static, "dynamic": dynamic, "weight-only": weight_only}
 
 

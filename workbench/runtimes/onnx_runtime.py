@@ -15,7 +15,7 @@ import numpy as np
 from workbench.profiling import RUNS, WARMUP, Operation, medians
 from workbench.runtimes.base import Kernel, Runtime, Session
 from workbench.runtimes.onnx_graph import name_weights, owner, owners, places, plain
-from workbench.runtimes.onnx_quantizers import QUANTIZERS
+from workbench.runtimes.onnx_quantizers import QUANTIZERS, narrowed
 from workbench.steps.base import Work
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class OnnxRuntime(Runtime):
     title = "ONNX Runtime"
     suffix = ".onnx"
     devices = ("cpu", "cuda")
+    floats = ("float16",)
     kernels = (
         Kernel("static", 8, 8),
         Kernel("dynamic", 8, 8),
@@ -170,7 +171,7 @@ def _model(work: Work, example: np.ndarray, calibration: np.ndarray, keep: bool 
             out = plain
         else:
             QUANTIZERS[work.quantization.mode](plain, out, work, calibration)
-        model = onnx.load(out)
+        model = onnx.load(out) if work.precision == "float32" else narrowed(out)
         _strip(model)
         return model
 

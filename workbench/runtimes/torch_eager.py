@@ -1,5 +1,6 @@
 """PyTorch in eager mode; the artifact is a `torch.export` program (.pt2)."""
 
+import copy
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ class TorchEager(Runtime):
     title = "PyTorch (eager)"
     suffix = ".pt2"
     devices = ("cpu", "cuda")
+    floats = ("float16", "bfloat16")
 
     def version(self) -> str | None:
         try:
@@ -64,6 +66,8 @@ class TorchEager(Runtime):
 
         dynamic = ({0: torch.export.Dim("batch", min=1)},)
         module = work.module.to("cpu").eval()
+        if work.precision != "float32":
+            module = _narrow(module, work.precision)
         inputs = torch.zeros(example.shape)  # the archive keeps them, and the user's samples are nobody's business
         program = torch.export.export(module, (inputs,), dynamic_shapes=dynamic)
         for node in program.graph.nodes:
@@ -102,6 +106,23 @@ class TorchEager(Runtime):
         return {layer: shown[_end(node).name].numpy() for layer, node in found.items()}
 
 
+def _narrow(module: "torch.nn.Module", precision: str) -> "torch.nn.Module":
+    """A copy that computes with narrow floats, and takes and gives wide ones."""
+    import torch
+
+    kind = getattr(torch, precision)
+
+    class Narrow(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.narrow = copy.deepcopy(module).to(kind)
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return self.narrow(inputs.to(kind)).to(torch.float32)
+
+    return Narrow().eval()
+
+
 def _walk(program: "torch.nn.Module", inputs: np.ndarray) -> "dict[str, torch.Tensor]":
     """Run a program node by node, each under its name in a profile; the result of each."""
     import torch
@@ -124,7 +145,7 @@ def _layer(node: "torch.fx.Node") -> str | None:
     if node.op != "call_function" or not any(word in str(node.target) for word in ("conv", "linear", "mm")):
         return None
     weights = [n.target for n in node.all_input_nodes if n.op == "get_attr" and str(n.target).endswith("weight")]
-    return str(weights[0]).rpartition(".")[0] if weights else None
+    return str(weights[0]).rpartition(".")[0].removeprefix("narrow.") if weights else None
 
 
 def _end(node: "torch.fx.Node") -> "torch.fx.Node":

@@ -36,6 +36,8 @@ class Work:
         What the runtime is to quantize when it exports.
     grids : dict of str to Grid
         The grid that a quantized parameter lies on, by the parameter's name.
+    precision : str
+        The format of the exported floats: ``float32``, ``float16`` or ``bfloat16``.
     packed : bool
         Whether it ships as a packed file, entropy-coded, whatever the study's runtime.
     activations : dict of str to Grid
@@ -52,6 +54,7 @@ class Work:
     architecture: str | None = None
     quantization: "Quantize | None" = None
     grids: "dict[str, Grid]" = field(default_factory=dict)
+    precision: str = "float32"
     packed: bool = False
     activations: "dict[str, Grid]" = field(default_factory=dict)
     simulated: list[str] = field(default_factory=list)
