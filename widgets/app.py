@@ -12,6 +12,7 @@ from typing import Any
 
 import ipywidgets as w
 
+from widgets.inside import Inside
 from widgets.pickers import Pickers
 from widgets.recipe_editor import RecipeEditor
 from widgets.result import ResultCard
@@ -55,6 +56,7 @@ class Workbench(w.VBox):
         self.run_button.layout = w.Layout(width="100%", height="36px")
         self.run_button.on_click(lambda _: self._guarded(self.run))
         self.card = ResultCard()
+        self.inside = Inside(lambda trial, question: self.workers.ask(trial.study, trial.number, question))
         self.work = WorkBar(on_done=self._finished)
         self.trials = w.Select(description="Trials", options=[], rows=7, layout=w.Layout(width="100%"))
         self.counter = w.HTML()
@@ -92,6 +94,7 @@ class Workbench(w.VBox):
             return
         self._say("")
         self.card.clear()
+        self.inside.show(None)
         self.plot.mark(None)
         self.refresh()
         self._measure_baseline(self.study)
@@ -140,6 +143,7 @@ class Workbench(w.VBox):
         self._chosen = number
         trial = self.study.trial(number)
         self.card.show(trial)
+        self.inside.show(trial)
         self.plot.mark(number)
         self.trials.value = number if number in [n for _, n in self.trials.options] else None
         if load and len(trial.recipe):
@@ -193,7 +197,9 @@ class Workbench(w.VBox):
     def _right(self) -> w.Widget:
         history = w.VBox([w.HTML("<h3>Trials</h3>"), self.trials, self.counter])
         history.add_class("wb-history")
-        below = w.HBox([self.card, history])
+        chosen = w.VBox([self.card, self.inside])
+        chosen.add_class("wb-chosen")
+        below = w.HBox([chosen, history])
         below.add_class("wb-below")
         right = w.VBox([self.work, self.plot, below])
         right.add_class("wb-right")

@@ -44,9 +44,15 @@ class ResultCard(w.VBox):
             self.text.value = f"{title}<p class='wb-bad'>{escape(trial.reason or f'It is {trial.state}.')}</p>"
             self.files.value = ""
             return
-        said = "".join(f"<li>{escape(sentence)}</li>" for sentence in trial.sentences())
+        details = trial.details()
+        said = _list([sentence for sentence in trial.sentences() if sentence not in details])
+        more = f"<details><summary>More figures</summary>{_list(details)}</details>" if details else ""
         self.files.value = _files(trial)
-        self.text.value = f"{title}{_table(baseline, trial.metrics, same=not len(trial.recipe))}<ul>{said}</ul>"
+        self.text.value = f"{title}{_table(baseline, trial.metrics, same=not len(trial.recipe))}{said}{more}"
+
+
+def _list(sentences: list[str]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in sentences)}</ul>"
 
 
 def _table(before: Metrics, after: Metrics, same: bool) -> str:

@@ -123,7 +123,11 @@ class Metrics(BaseModel):
         return "better" if self.fixed > self.broken else "worse"
 
     def sentences(self, baseline: "Metrics") -> list[str]:
-        """The figures against the baseline's, each in one plain sentence."""
+        """The figures against the baseline's, each in one plain sentence: what matters most, then the rest."""
+        return [*self.headlines(baseline), *self.details(baseline)]
+
+    def headlines(self, baseline: "Metrics") -> list[str]:
+        """Accuracy, size and speed, and what makes one of them doubtful."""
         change = 100 * (self.accuracy.value - baseline.accuracy.value)
         ratio = baseline.size_bytes / self.size_bytes
         said = [
@@ -132,11 +136,6 @@ class Metrics(BaseModel):
             f"The file has {bytes_text(self.size_bytes)} against {bytes_text(baseline.size_bytes)}: "
             + (f"{ratio:.1f} times smaller." if ratio >= 1.05 else f"{1 / ratio:.2f} of the size."),
         ]
-        if (mine := self.quality) and (before := baseline.quality):
-            said.append(
-                f"Macro F1 {mine.macro_f1:.2%} against {before.macro_f1:.2%}; calibration error "
-                f"{mine.calibration_error:.2%} against {before.calibration_error:.2%}."
-            )
         if self.speedup and self.latency and self.baseline_latency and self.conditions:
             s, where = self.speedup, self.conditions
             said.append(
@@ -144,18 +143,28 @@ class Metrics(BaseModel):
                 f"for {_many(where.batch, 'input')} on {_many(where.threads, 'thread')}: {self._speed(s)} "
                 f"[{s.low:.2f}x to {s.high:.2f}x]."
             )
-            if self.calls and self.throughput:
-                c = self.calls
-                said.append(
-                    f"Of {_many(c.count, 'single call')}, half took up to {c.p50:.3g} ms, 95 % up to {c.p95:.3g} ms "
-                    f"and 99 % up to {c.p99:.3g} ms; {_rate(self.throughput.value)} inputs in a second."
-                )
             if (why := where.disturbances()) and self.cpu_speedup:
                 cpu = self.cpu_speedup
                 said.append(
                     f"The machine was noisy while this was timed ({'; '.join(why)}), which the intervals allow for; "
                     f"in processor time it is {cpu.value:.2f}x [{cpu.low:.2f}x to {cpu.high:.2f}x]."
                 )
+        said += [f"Simulated: {why} Its speed is not claimed." for why in self.simulated]
+        return [*said, *self.unmeasured]
+
+    def details(self, baseline: "Metrics") -> list[str]:
+        """Quality beyond accuracy, single calls, memory, energy, and how the file agrees with its model."""
+        said = []
+        if (mine := self.quality) and (before := baseline.quality):
+            said.append(
+                f"Macro F1 {mine.macro_f1:.2%} against {before.macro_f1:.2%}; calibration error "
+                f"{mine.calibration_error:.2%} against {before.calibration_error:.2%}."
+            )
+        if (c := self.calls) and self.throughput:
+            said.append(
+                f"Of {_many(c.count, 'single call')}, half took up to {c.p50:.3g} ms, 95 % up to {c.p95:.3g} ms "
+                f"and 99 % up to {c.p99:.3g} ms; {_rate(self.throughput.value)} inputs in a second."
+            )
         if p := self.process:
             said.append(
                 f"A fresh process has its first answer {p.cold_start.value:.3g} ms after the import of the runtime "
@@ -165,8 +174,6 @@ class Metrics(BaseModel):
         if e := self.energy:
             how = "" if e.measured else ": an estimate, not measured here"
             said.append(f"One input takes {e.millijoules:.3g} mJ by {e.source}{how}.")
-        said += [f"Simulated: {why} Its speed is not claimed." for why in self.simulated]
-        said += self.unmeasured
         same = self.parity
         alike = "answers as the model it was made from" + (" (quantized)" if same.same_answers < 1 else "")
         said.append(f"The file {alike} on {same.same_answers:.1%} of {same.samples} samples.")

@@ -113,6 +113,12 @@ class Trial:
             ]
         return [*self.metrics.sentences(self.study.baseline.metrics or self.metrics), *self.notes]
 
+    def details(self) -> list[str]:
+        """Those of its sentences that may be folded away; none for the baseline and for what failed."""
+        if self.metrics is None or not len(self.recipe):
+            return []
+        return self.metrics.details(self.study.baseline.metrics or self.metrics)
+
     def why(self) -> "Why":
         """Why it isn't faster, in sentences from measured causes; takes some seconds."""
         from workbench.why import why

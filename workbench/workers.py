@@ -17,6 +17,7 @@ from filelock import FileLock  # between processes, and released by the system w
 from pebble import CONSTS, ProcessExpired, ProcessFuture, ProcessPool  # a pool whose running task can be stopped
 
 from workbench.errors import Cancelled, WorkbenchError
+from workbench.questions import Answer, answer
 from workbench.recipe import Recipe
 from workbench.runtimes import RUNTIMES
 from workbench.storage import FINISHED, alive, this_process
@@ -107,6 +108,17 @@ class LocalWorkers:
             self._enqueue(study, Recipe(), pickled)
         return self._enqueue(study, recipe, pickled)
 
+    def ask(self, study: Study, number: int, question: str) -> "Future[Answer]":
+        """Have a question of `workbench.questions` answered, after what waits already.
+
+        Returns
+        -------
+        concurrent.futures.Future
+            Its result is the `Answer`; its exception a `WorkbenchError` where there is none.
+        """
+        future: Future[Answer] = self._ready().schedule(_answer, args=[_pickled(study), number, question])
+        return future
+
     def close(self) -> None:
         """End the processes; trials that still run are marked as cancelled."""
         if self._pool is not None:
@@ -191,11 +203,21 @@ def _pickled(study: Study) -> bytes:
 
 def _execute(pickled: bytes, number: int) -> None:
     study: Study = cloudpickle.loads(pickled)
-    # One trial at a time on a machine, whichever page asked for it: what trains must not disturb what is timed.
-    folder = Path(os.environ.get("WORKBENCH_LOCKS", tempfile.gettempdir()))
-    with FileLock(folder / f"compression-workbench-{getpass.getuser()}.lock"):
+    with _machine():
         if study.storage.record(number).state not in FINISHED:
             study.execute(number, on_progress=_stop_if_alone)
+
+
+def _answer(pickled: bytes, number: int, question: str) -> Answer:
+    study: Study = cloudpickle.loads(pickled)
+    with _machine():
+        return answer(study, number, question)
+
+
+def _machine() -> FileLock:
+    """One trial at a time on a machine, whichever page asked for it: what trains must not disturb what is timed."""
+    folder = Path(os.environ.get("WORKBENCH_LOCKS", tempfile.gettempdir()))
+    return FileLock(folder / f"compression-workbench-{getpass.getuser()}.lock")
 
 
 def _stop_if_alone(facts: dict[str, Any]) -> None:

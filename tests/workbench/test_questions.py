@@ -1,0 +1,60 @@
+"""Questions about a trial: answered once, kept in its folder, plain data."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from workbench import WorkbenchError
+from workbench.questions import answer, kept, picture
+
+
+@pytest.fixture(scope="module")
+def changes(study):
+    assert kept(study, 1, "changes") is None
+    return answer(study, 1, "changes")
+
+
+def test_what_changed_has_sentences_a_row_for_each_layer_and_the_flipped_samples(study, changes):
+    comparison = study.compare(0, 1)
+    assert changes.sentences == comparison.sentences()
+    assert [row["layer"] for row in changes.table] == [layer.name for layer in comparison.layers]
+    for kind, samples in changes.flips.items():
+        index = getattr(comparison, kind)
+        assert [sample["index"] for sample in samples] == index[:12].tolist()
+        for sample in samples:
+            assert sample["label"] == str(study.dataset.validation.labels[sample["index"]])
+            assert sample["before"] != sample["after"]
+            assert sample["picture"].startswith("data:image/png;base64,")
+
+
+def test_it_is_kept_and_a_broken_file_is_asked_for_again(study, changes):
+    assert kept(study, 1, "changes") == changes
+    file = study.storage.folder(1) / "answer-changes.json"
+    file.write_text(file.read_text()[:50])
+    assert kept(study, 1, "changes") is None
+    assert answer(study, 1, "changes").flips == changes.flips
+    assert kept(study, 1, "changes") is not None
+
+
+def test_an_unknown_question_and_a_failed_trial_are_refused(study):
+    with pytest.raises(WorkbenchError, match=r"no question called 'wy'\. Did you mean 'why'"):
+        answer(study, 1, "wy")
+    with pytest.raises(WorkbenchError, match="Trial 2 can't be compared: it failed"):
+        answer(study, 2, "changes")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_picture_holds_the_very_pixels(channels):
+    sample = np.random.default_rng(0).integers(0, 256, (channels, 5, 7), dtype=np.uint8)
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture(sample).split(",")[1]))))
+    assert np.array_equal(shown if channels == 1 else shown.transpose(2, 0, 1), sample.squeeze())
+
+
+def test_floats_are_stretched_over_their_range_and_what_is_no_image_has_no_picture():
+    sample = np.array([[[-1.0, 0.0, 1.0]]], np.float32)
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture(sample).split(",")[1]))))
+    assert shown.tolist() == [[0, 127, 255]]
+    assert picture(np.zeros(4)) == picture(np.zeros((2, 3, 3))) == ""

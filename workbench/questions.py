@@ -1,0 +1,110 @@
+"""Questions about a trial that take seconds: asked by a page, answered where trials run, kept in the study."""
+
+import base64
+import io
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image  # small pictures for the page
+
+from workbench.errors import lookup
+
+if TYPE_CHECKING:
+    from workbench.study import Study
+    from workbench.trial import Trial
+
+MOST = 12  # samples shown of each kind of flip
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Plain data, so that it travels between processes and into a file.
+
+    Attributes
+    ----------
+    sentences : list of str
+    table : list of dict of str to str
+        One row of texts for each layer.
+    flips : dict of str to list of dict
+        By kind (fixed, broken, otherwise), a few samples: index, label, before, after (each class by its name), and
+        picture (a data URI; "" for what is no image).
+    """
+
+    sentences: list[str]
+    table: list[dict[str, str]]
+    flips: dict[str, list[dict]] = field(default_factory=dict)
+
+
+def changes(trial: "Trial") -> Answer:
+    """What differs from the baseline: answers, classes, and layer by layer."""
+    from workbench.compare import FLIPS
+
+    comparison = trial.study.compare(trial.study.baseline, trial)
+    names, flips = trial.study.dataset.classes, {}
+    for kind in FLIPS:
+        index = getattr(comparison, kind)[:MOST]
+        flips[kind] = [
+            {
+                "index": int(i),
+                "label": str(names[y]),
+                "before": str(names[a]),
+                "after": str(names[b]),
+                "picture": picture(x),
+            }
+            for i, x, y, a, b in zip(index, *comparison.samples(kind), strict=False)
+        ]
+    return Answer(comparison.sentences(), comparison.table(), flips)
+
+
+def picture(sample: np.ndarray) -> str:
+    """A sample (1 or 3, H, W), uint8 or float in its own range, as a PNG in a data URI; "" for any other shape."""
+    if sample.ndim != 3 or len(sample) not in (1, 3):
+        return ""
+    if sample.dtype != np.uint8:
+        low, high = float(sample.min()), float(sample.max())
+        sample = ((sample - low) / (high - low or 1.0) * 255).astype(np.uint8)
+    image = Image.fromarray(sample[0] if len(sample) == 1 else np.ascontiguousarray(sample.transpose(1, 2, 0)))
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def why(trial: "Trial") -> Answer:
+    """Why it isn't faster."""
+    found = trial.why()
+    return Answer(found.sentences(), found.table())
+
+
+QUESTIONS: dict[str, Callable[["Trial"], Answer]] = {"changes": changes, "why": why}
+
+
+def answer(study: "Study", number: int, question: str) -> Answer:
+    """Answer a question by its name; what was answered before is read from the study's folder.
+
+    Raises
+    ------
+    WorkbenchError
+        If there is no such question or trial, or it can't be answered.
+    """
+    ask = lookup(QUESTIONS, question, "question")
+    known = kept(study, number, question)
+    if known is None:
+        known = ask(study.trial(number))
+        _file(study, number, question).write_text(json.dumps(asdict(known)), encoding="utf-8")
+    return known
+
+
+def kept(study: "Study", number: int, question: str) -> Answer | None:
+    """The answer that is in the study's folder, or None."""
+    try:
+        return Answer(**json.loads(_file(study, number, question).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):  # never asked, or broken off
+        return None
+
+
+def _file(study: "Study", number: int, question: str) -> Path:
+    return study.storage.folder(number) / f"answer-{question}.json"
