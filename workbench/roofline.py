@@ -68,7 +68,7 @@ class Roofline(BaseModel):
         peaks = ", ".join(f"{rate / 1e9:.0f} billion {kind} MACs/s" for kind, rate in self.peaks.items())
         beyond = self.bandwidths[max(self.bandwidths)] / 1e9
         return (
-            f"{peaks}, {beyond:.1f} GB/s from memory, {self.overhead * 1e6:.0f} microseconds for each small layer "
+            f"{peaks}, {beyond:.1f} GB/s from memory, {self.overhead * 1e6:.1f} microseconds for each small layer "
             f"({self.runtime} {self.version} on {self.threads} thread{'s' * (self.threads > 1)}, "
             f"measured on {self.measured})"
         )
