@@ -12,7 +12,10 @@ from workbench.pruning.scores import SCORES, Scores
 from workbench.steps.base import Context, Work
 from workbench.steps.prune import Prune
 
-NO_SPEED = "Zeros are stored and computed like any other number, so the file is as large and as fast as before."
+NO_SPEED = (
+    "Zeros are computed like any other number, so the model is as fast as before; only a packed file (Pack) stores "
+    "them in less."
+)
 
 
 def prune_weights(work: Work, step: Prune, context: Context) -> None:
