@@ -9,9 +9,10 @@ import torch
 from hypothesis import HealthCheck, settings
 from torch import nn
 
-from workbench import Cancelled, Dataset, Distill, Finetune, Prune, Quantize, Recipe, Study
+from workbench import Cancelled, Dataset, Distill, Finetune, Prune, Quantize, Recipe, Study, WorkbenchError
 from workbench.data import load_dataset
 from workbench.models import load_model
+from workbench.runtimes import Runtime
 from workbench.steps.base import Context
 
 # Processes that test side by side do not wait for each other's trials.
@@ -22,6 +23,16 @@ os.environ["WORKBENCH_CACHE"] = tempfile.mkdtemp()
 os.environ.setdefault("WORKBENCH_TIMING_SECONDS", "0.5")
 settings.register_profile("busy", deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 settings.load_profile("busy")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test of a runtime that can't be used here is skipped, and says why."""
+    runtime = item.callspec.params.get("runtime") if hasattr(item, "callspec") else None
+    if isinstance(runtime, Runtime):
+        try:
+            runtime.check()
+        except WorkbenchError as error:
+            pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import workbench
 
 ROOT = Path(__file__).parent.parent
 FACES = {"widgets", "ipywidgets", "bokeh", "jupyter_bokeh", "IPython", "ipykernel", "jupyterlab", "voila", "traitlets"}
-VOLATILE = {"torch_pruning", "onnx", "onnxruntime", "ignite", "pebble", "pooch"}
+VOLATILE = {"torch_pruning", "onnx", "onnxruntime", "openvino", "ignite", "pebble", "pooch"}
 OPEN_TO_WIDGETS = {"data", "errors", "knobs", "metrics", "models", "questions", "runtimes", "steps", "study", "workers"}
 
 

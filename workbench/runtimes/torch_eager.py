@@ -37,8 +37,8 @@ class TorchEager(Runtime):
     name = "torch"
     title = "PyTorch (eager)"
     suffix = ".pt2"
-    devices = ("cpu", "cuda")
-    floats = ("float16", "bfloat16")
+    devices: tuple[str, ...] = ("cpu", "cuda")
+    floats: tuple[str, ...] = ("float16", "bfloat16")
 
     def version(self) -> str | None:
         try:

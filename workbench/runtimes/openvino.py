@@ -1,0 +1,73 @@
+"""OpenVINO: another engine for the same .onnx file, in floats or in int8 (as QuantizeLinear nodes say)."""
+
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from workbench.runtimes.base import Kernel, Runtime, Session
+from workbench.runtimes.onnx_runtime import OnnxRuntime
+from workbench.steps.base import Work
+
+
+class OpenVinoSession(Session):
+    def __init__(self, path: Path, threads: int):
+        import openvino
+
+        options = {
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",  # else it would round to bfloat16 where the processor has it, unsaid
+        }
+        core = openvino.Core()
+        self._model = core.compile_model(core.read_model(path.read_bytes()), "CPU", options)
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        return self._model(inputs)[0]
+
+
+class OpenVino(Runtime):
+    """Intel's engine for processors: often the fastest there for larger models, fp32 and int8 static.
+
+    Its artifact is the file that ONNX Runtime would get: one file, with the scales of training that was aware of them.
+    """
+
+    name = "openvino"
+    title = "OpenVINO"
+    suffix = ".onnx"
+    kernels = (Kernel("static", 8, 8),)
+
+    def version(self) -> str | None:
+        try:
+            return metadata.version("openvino")
+        except metadata.PackageNotFoundError:
+            return None
+
+    def install(self) -> str:
+        return "pip install openvino"
+
+    def warm_up(self) -> None:
+        import openvino  # noqa: F401
+
+        OnnxRuntime().warm_up()
+
+    def snippet(self, filename: str) -> str:
+        return (
+            "import openvino  # pip install openvino\n\n"
+            f'model = openvino.Core().compile_model("{filename}", "CPU")\n'
+            "logits = model(inputs)[0]  # float32 numpy array, batch first\n"
+        )
+
+    def weight_bits(self, path: Path) -> dict[str, int]:
+        return OnnxRuntime().weight_bits(path)
+
+    def activations(self, path: Path, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """What ONNX Runtime computes in the same file: OpenVINO fuses layers and does not show what is between."""
+        return OnnxRuntime().activations(path, inputs)
+
+    def _export(self, work: Work, example: np.ndarray, calibration: np.ndarray, path: Path) -> None:
+        OnnxRuntime()._export(work, example, calibration, path)
+
+    def _load(self, path: Path, threads: int, device: str) -> Session:
+        return OpenVinoSession(path, threads)
