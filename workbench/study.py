@@ -40,7 +40,7 @@ class Study:
     dataset : str or Dataset
         ``mnist``, ``fashion_mnist``, ``cifar10``, or your own.
     runtime : str
-        ``onnxruntime`` or ``torch``: what executes the file that ships.
+        ``onnxruntime``, ``torch``, or ``openvino`` where it is installed: what executes the file that ships.
     device : str
         ``cpu`` or ``cuda``.
     path : str or pathlib.Path, optional
