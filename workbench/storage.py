@@ -144,6 +144,11 @@ class Storage:
             rows = database.execute("SELECT record FROM trials ORDER BY number").fetchall()
         return [_read(row[0]) for row in rows]
 
+    def complete(self) -> int:
+        """How many trials are complete."""
+        with self._connect() as database:
+            return int(database.execute("SELECT COUNT(*) FROM trials WHERE state = 'complete'").fetchone()[0])
+
     def mark_lost(self) -> None:
         """Fail the trials whose process is gone."""
         with self._connect() as database:
