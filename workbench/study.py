@@ -340,7 +340,7 @@ class Study:
         """Fitted anew when there is more to go by."""
         from workbench.prediction.predictor import Predictor
 
-        files = sorted((self.path / "sensitivity").glob("*")) + [self.path / "prediction" / "table.jsonl"]
+        files = [*sorted((self.path / "sensitivity").glob("*")), self.path / "prediction" / "table.jsonl"]
         state = self.storage.complete(), *(path.stat().st_size for path in files if path.exists())
         if self._fitted is None or self._fitted[0] != state:
             self._fitted = state, Predictor(self)

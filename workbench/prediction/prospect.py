@@ -117,7 +117,9 @@ def _prune(prospect: Prospect, step: Step) -> None:
         prospect.zeros = max(prospect.zeros, ratio)
         return
     if step.scope == "latency":
-        prospect.notes.append("Which channels are slow is only measured when it runs; predicted as the same in each layer.")
+        prospect.notes.append(
+            "Which channels are slow is only measured when it runs; predicted as the same in each layer."
+        )
     if step.target == "none":
         prospect.cut = _cut(prospect, step, step.ratio)
         return

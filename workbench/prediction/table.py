@@ -3,15 +3,16 @@
 import copy
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from scipy.stats import qmc
 
+from workbench import lines
 from workbench.carry_out import context_of
 from workbench.errors import WorkbenchError
 from workbench.estimates import Estimate
@@ -59,22 +60,11 @@ class Table:
 
     def __init__(self, path: Path):
         self.path = path
-        self.rows = list(self._read())
+        self.rows = [Row.model_validate(fact) for fact in lines.read(path)]
 
     def add(self, row: Row) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(row.model_dump_json() + "\n")
+        lines.append(self.path, row.model_dump())
         self.rows.append(row)
-
-    def _read(self) -> Iterator[Row]:
-        if not self.path.exists():
-            return
-        for line in self.path.read_bytes().split(b"\n")[:-1]:
-            try:
-                yield Row.model_validate_json(line)
-            except ValidationError:  # cut short by a kill; others tell enough
-                continue
 
 
 def table_of(study: "Study") -> Table:
@@ -82,7 +72,9 @@ def table_of(study: "Study") -> Table:
     return Table(study.path / "prediction" / "table.jsonl")
 
 
-def measure_table(study: "Study", seconds: float = SECONDS, report: Callable[..., None] = lambda **facts: None) -> Table:
+def measure_table(
+    study: "Study", seconds: float = SECONDS, report: Callable[..., None] = lambda **facts: None
+) -> Table:
     """Export and time pruned models until the time is spent: in floats, and in int8 where the runtime has kernels.
 
     The widths follow a Sobol sequence (Sobol 1967): half of the models are pruned alike in every layer, half not, and
@@ -127,9 +119,7 @@ def measure_table(study: "Study", seconds: float = SECONDS, report: Callable[...
                     continue
                 file = max(Path(folder).iterdir(), key=lambda path: path.stat().st_mtime_ns)
                 timing = paired(lambda: reference(batch), lambda s=session: s(batch), seconds=EACH, clock=clock)  # type: ignore[misc]
-                table.add(
-                    Row(form=names[recipe], cut=plan, size_bytes=file.stat().st_size, speedup=timing.speedup)
-                )
+                table.add(Row(form=names[recipe], cut=plan, size_bytes=file.stat().st_size, speedup=timing.speedup))
                 file.unlink()
     return table
 
