@@ -78,12 +78,14 @@ class TradeoffPlot(w.VBox):
     Parameters
     ----------
     study : Study, optional
+    dark : bool
+        As `dress` takes it.
     """
 
     selected = traitlets.Int(allow_none=True, default_value=None, help="The number of the trial that was tapped.")
     boxed: Any = traitlets.List(help="The numbers of the trials in the box that was drawn, where it holds several.")
 
-    def __init__(self, study: Study | None = None):
+    def __init__(self, study: Study | None = None, dark: bool = False):
         self.source = ColumnDataSource({name: [] for name in COLUMNS})
         self.failed = ColumnDataSource({name: [] for name in ("number", "place", "height", "recipe", "reason")})
         self.ahead = ColumnDataSource({name: [] for name in AHEAD})
@@ -97,10 +99,11 @@ class TradeoffPlot(w.VBox):
         self.source.selected.on_change("indices", self._tapped)
         self.failed.selected.on_change("indices", self._tapped_margin)
         load_bokeh()
-        layout = row(*self.figures, sizing_mode="stretch_width")
+        self._row = row(*self.figures, sizing_mode="stretch_width")
+        self.dress(dark)
         if study is not None:
             self.show(study)
-        super().__init__([CurrentBokehModel(layout)])
+        super().__init__([CurrentBokehModel(self._row)])
         self.add_class("wb-plot")
 
     def show(self, study: Study) -> None:
@@ -143,6 +146,7 @@ class TradeoffPlot(w.VBox):
     def dress(self, dark: bool) -> None:
         """Draw in the colours of the light or of the dark theme."""
         ground, ink, grid, front = INK[dark]
+        self._row.styles = {"background": ground}
         for plot in self.figures:
             plot.background_fill_color = plot.border_fill_color = ground
             plot.outline_line_color = grid
@@ -189,9 +193,10 @@ class TradeoffPlot(w.VBox):
         plot.extra_x_ranges = {"margin": Range1d(start=0, end=1)}
         plot.extra_y_ranges = {"margin": Range1d(start=0, end=1)}
         plot.step("x", "y", source=self.fronts[x], mode="after", line_color="#8b95a3", line_dash="dashed")
-        plot.segment(x, "accuracy_low", x, "accuracy_high", source=self.source, line_color="color", line_width=1.5)
+        bars = {"source": self.source, "line_color": "color", "line_width": 1.5, "nonselection_line_alpha": 0.5}
+        plot.segment(x, "accuracy_low", x, "accuracy_high", **bars)
         if x == "latency":
-            plot.segment("latency_low", "accuracy", "latency_high", "accuracy", source=self.source, line_color="color")
+            plot.segment("latency_low", "accuracy", "latency_high", "accuracy", **bars)
         points = plot.scatter(
             x,
             "accuracy",
@@ -219,6 +224,8 @@ class TradeoffPlot(w.VBox):
             y_range_name="margin",
         )
         where = _ahead(plot, x, self.ahead)
+        for extent in (plot.x_range, plot.y_range):  # the margin has no place on these scales
+            extent.renderers = [r for r in plot.renderers if r.data_source in (self.source, self.ahead)]
         plot.add_tools(
             HoverTool(renderers=[points], tooltips=HOVER),
             HoverTool(renderers=[lost], tooltips=LOST),

@@ -49,6 +49,7 @@ class WorkBar(w.HBox):
         """Nothing runs: there is nothing to stop."""
         self.cancel.disabled, self.bar.value = True, 0
         self.bar.layout.visibility = self.cancel.layout.visibility = "hidden"
+        self.remove_class("wb-busy")
 
     def _stop(self) -> None:
         if self._jobs:
@@ -64,6 +65,7 @@ class WorkBar(w.HBox):
             job, looks = self._jobs[0], 0
             self.cancel.disabled = False
             self.bar.layout.visibility = self.cancel.layout.visibility = "visible"
+            self.add_class("wb-busy")
             try:
                 while not job.done():
                     if not self.cancel.disabled:

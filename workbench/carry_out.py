@@ -41,8 +41,7 @@ def carry_out(study: "Study", record: Record, on_progress: Callable[[dict[str, A
     baseline = _baseline(study, folder) if len(recipe) else None
     torch.set_num_threads(processors())
     work = Work(copy.deepcopy(study.module))
-    context = Context(study.dataset, study.module, recipe.seed, study.device)
-    context = replace(context, runtime=study.runtime, threads=study.threads, batch=study.batch)
+    context = context_of(study, recipe.seed)
     for step in recipe:
         step.check(context)
     for index, step in enumerate(recipe):
@@ -140,6 +139,12 @@ def open_test(study: "Study", trial: "Trial") -> Metrics:
     # grids are not kept, and the model is the same
     known = trial.metrics.theoretical_bytes if trial.metrics else metrics.theoretical_bytes
     return metrics.model_copy(update={"theoretical_bytes": known})
+
+
+def context_of(study: "Study", seed: int = 0) -> Context:
+    """What the steps of a recipe may use in this study."""
+    context = Context(study.dataset, study.module, seed, study.device)
+    return replace(context, runtime=study.runtime, threads=study.threads, batch=study.batch)
 
 
 def setting(study: "Study") -> Setting:

@@ -54,7 +54,7 @@ GOALS: dict[str, Goal] = {
         Goal(
             "accurate",
             "No accuracy lost",
-            "Only rounds to 8 bits, which seldom changes an answer: a quarter of the size, and nothing is cut out.",
+            "Cuts nothing out: only rounds weights and activations to 8 bits.",
             (Quantize(),),
         ),
     )

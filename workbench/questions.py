@@ -79,7 +79,17 @@ def why(trial: "Trial", against: int | None) -> Answer:
     return Answer(found.sentences(), found.table())
 
 
-QUESTIONS: dict[str, Callable[["Trial", int | None], Answer]] = {"changes": changes, "why": why}
+def predictions(trial: "Trial", against: int | None) -> Answer:
+    """Measure what predictions go by; of the study, not of one trial."""
+    trial.study.prepare_predictions()
+    return Answer(["Predictions are ready."], [])
+
+
+QUESTIONS: dict[str, Callable[["Trial", int | None], Answer]] = {
+    "changes": changes,
+    "why": why,
+    "predictions": predictions,
+}
 
 
 def answer(study: "Study", number: int, question: str, against: int | None = None) -> Answer:

@@ -183,6 +183,11 @@ class Storage:
             database.execute("COMMIT")
         return label
 
+    def complete(self) -> int:
+        """How many trials are complete."""
+        with self._connect() as database:
+            return int(database.execute("SELECT COUNT(*) FROM trials WHERE state = 'complete'").fetchone()[0])
+
     def mark_lost(self) -> None:
         """Fail the trials whose process is gone."""
         with self._connect() as database:

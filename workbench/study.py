@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from workbench.compare import Comparison
+    from workbench.prediction import Prediction
+    from workbench.prediction.outline import Outline
+    from workbench.prediction.predictor import Predictor
+    from workbench.sensitivity import Sensitivity
 
 OnProgress = Callable[[dict[str, Any]], None]
 OBJECTIVES = {"accuracy": 1, "size_bytes": -1, "latency": -1, "speedup": 1, "macs": -1, "parameters": -1}
@@ -68,6 +72,7 @@ class Study:
         batch: int = 1,
     ):
         self._model, self._dataset = model, dataset
+        self._fitted: tuple[tuple, Predictor] | None = None
         self.runtime = load_runtime(runtime)
         self.runtime.check(device=device)
         self.device, self.threads, self.batch = device, threads, batch
@@ -303,6 +308,70 @@ class Study:
 
         return compare(*(self.trial(t) if isinstance(t, int) else t for t in (a, b)))
 
+    @cached_property
+    def outline(self) -> "Outline":
+        """The model as arithmetic: what any cut of it leaves."""
+        from workbench.carry_out import context_of
+        from workbench.prediction.outline import Outline
+
+        return Outline(self.module, context_of(self))
+
+    def sensitivity(self, importance: str = "l2", on_progress: OnProgress | None = None) -> "Sensitivity":
+        """How much the model suffers when one layer alone is pruned or rounded: measured once, then read.
+
+        Parameters
+        ----------
+        importance : str
+            Which channels go first, as in `Prune`.
+        on_progress : callable, optional
+            As in `run`. What a cancelled measurement found is kept.
+        """
+        from workbench.sensitivity import sensitivity
+
+        return sensitivity(self, importance, _reporting(on_progress))
+
+    def prepare_predictions(self, seconds: float = 60.0, on_progress: OnProgress | None = None) -> None:
+        """Measure what predictions go by, as far as it isn't yet: sensitivity, probes, and a table of speeds.
+
+        Parameters
+        ----------
+        seconds : float
+            For the table of speeds; with each trial it grows anyway.
+        on_progress : callable, optional
+            As in `run`. What a cancelled measurement found is kept.
+        """
+        from workbench.prediction.prepare import prepare
+
+        prepare(self, seconds, _reporting(on_progress))
+
+    def predict(self, recipe: Recipe, look: bool = False) -> "Prediction":
+        """What a recipe would give, without doing it: in milliseconds, from what `prepare_predictions` and trials told.
+
+        Parameters
+        ----------
+        recipe : Recipe
+        look : bool
+            Try the recipe without its trainings on some samples first, which takes about a second, once for each
+            recipe: accuracy is then much better known.
+
+        Raises
+        ------
+        WorkbenchError
+            If it asks for what the model doesn't have, or for what can't be predicted at all.
+        """
+        predictor = self._predictor()
+        return predictor.look(recipe) if look else predictor.predict(recipe)
+
+    def _predictor(self) -> "Predictor":
+        """Fitted anew when there is more to go by."""
+        from workbench.prediction.predictor import Predictor
+
+        files = sorted((self.path / "sensitivity").glob("*")) + [self.path / "prediction" / "table.jsonl"]
+        state = self.storage.complete(), *(path.stat().st_size for path in files if path.exists())
+        if self._fitted is None or self._fitted[0] != state:
+            self._fitted = state, Predictor(self)
+        return self._fitted[1]
+
     def report(self, path: str | Path) -> Path:
         """Write one self-contained page: plots, trials, recipes, machine, how it was measured, and doubts.
 
@@ -348,6 +417,10 @@ class Study:
 
         with contextlib.suppress(OSError):
             (self.storage.folder(number) / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+
+
+def _reporting(on_progress: OnProgress | None) -> Callable[..., None]:
+    return (lambda **facts: on_progress(facts)) if on_progress else lambda **facts: None
 
 
 def _hashes(model: "str | nn.Module", dataset: str | Dataset) -> dict[str, str]:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from workbench.errors import WorkbenchError, nearest
 from workbench.pruning.groups import Group
+from workbench.steps.prune import Prune
 
 Kept = list[int]
 
@@ -46,6 +47,41 @@ SCOPES: dict[str, Callable[[list[Group], list[Tensor], float], Kept]] = {
     "global": by_model,
     "isomorphic": by_kind,
 }
+
+
+def allocate(
+    groups: list[Group],
+    scores: list[Tensor],
+    own: dict[int, float],
+    step: Prune,
+    ratio: float,
+    by_latency: Callable[[list[Group], list[Tensor], float], Kept] | None = None,
+) -> Kept:
+    """How many units of each group stay when a step prunes by a ratio.
+
+    Parameters
+    ----------
+    groups : list of Group
+    scores : list of torch.Tensor
+        One for each group, shape (units,).
+    own : dict of int to float
+        The ratio of single groups, by their place.
+    step : Prune
+        Its scope, its granularity and what it rounds to.
+    ratio : float
+    by_latency : callable, optional
+        What allocates where the scope is latency.
+    """
+    free = [index for index in range(len(groups)) if index not in own]
+    # each block is one unit: its share can only be of all
+    scope = "global" if step.granularity == "block" else step.scope
+    share = by_latency if scope == "latency" and by_latency else SCOPES.get(scope, by_layer)
+    counts = share([groups[i] for i in free], [scores[i] for i in free], ratio)
+    kept = dict(zip(free, counts, strict=True))
+    for index, share_of_its_own in own.items():
+        kept[index] = max(groups[index].least, groups[index].units - round(groups[index].units * share_of_its_own))
+    multiple = step.round_to if step.granularity in ("channel", "mlp") else 1
+    return [rounded(kept[index], group, multiple) for index, group in enumerate(groups)]
 
 
 def own_ratios(groups: list[Group], table: dict[str, float], others: list[str]) -> dict[int, float]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
-from workbench.pruning.allocation import SCOPES, Kept, own_ratios, rounded
+from workbench.pruning.allocation import Kept, allocate, own_ratios
 from workbench.pruning.blocks import block_groups
 from workbench.pruning.channels import channel_groups, mlp_groups
 from workbench.pruning.groups import Edit, Group
@@ -112,16 +112,8 @@ class Structure:
             If every cut breaks it.
         """
         pruned = self._cut(self._kept(ratio), ratio)
-        if pruned is None:
-            broken = [index for index, group in enumerate(self.groups) if not self._survives(group)]
-            if 0 < len(broken) < len(self.groups):
-                named = [layer for index in broken for layer in self.groups[index].layers]
-                self.notes.append(
-                    f"Left whole, as the model no longer runs when their {self.units} are cut: {', '.join(named)}."
-                    " (A shortcut with a fixed number of channels is the usual cause.)"
-                )
-                self._drop(broken)
-                pruned = self._cut(self._kept(ratio), ratio)
+        if pruned is None and self.leave_broken():
+            pruned = self._cut(self._kept(ratio), ratio)
         if pruned is None:
             raise WorkbenchError(
                 f"The {self.units} of this model can't be pruned: every edit breaks its forward pass.",
@@ -129,25 +121,28 @@ class Structure:
             )
         return pruned
 
+    def leave_broken(self) -> bool:
+        """Leave groups whose cut breaks the model whole from now on; whether there were such, and others."""
+        broken = [index for index, group in enumerate(self.groups) if not self._survives(group)]
+        if not 0 < len(broken) < len(self.groups):
+            return False
+        named = [layer for index in broken for layer in self.groups[index].layers]
+        self.notes.append(
+            f"Left whole, as the model no longer runs when their {self.units} are cut: {', '.join(named)}."
+            " (A shortcut with a fixed number of channels is the usual cause.)"
+        )
+        self._drop(broken)
+        return True
+
     def _kept(self, ratio: float) -> Kept:
         """How many units of each group stay."""
-        free = [index for index in range(len(self.groups)) if index not in self.own]
-        groups, scores = [self.groups[i] for i in free], [self.scores[i] for i in free]
-        if self.step.scope == "latency":
-            if self._latency is None:
-                self._latency = LatencyAware.measured(groups, scores, self._work, self.step, self.context)
-                self.notes.append(self._latency.note)
-            counts = self._latency.at(ratio)
-        elif self.step.granularity == "block":  # each is one unit: its share can only be of all
-            counts = SCOPES["global"](groups, scores, ratio)
-        else:
-            counts = SCOPES[self.step.scope](groups, scores, ratio)
-        multiple = self.step.round_to if self.step.granularity in ("channel", "mlp") else 1
-        kept = dict(zip(free, counts, strict=True))
-        for index, own in self.own.items():
-            group = self.groups[index]
-            kept[index] = max(group.least, group.units - round(group.units * own))
-        return [rounded(kept[index], group, multiple) for index, group in enumerate(self.groups)]
+        return allocate(self.groups, self.scores, self.own, self.step, ratio, self._by_latency)
+
+    def _by_latency(self, groups: list[Group], scores: list[Tensor], ratio: float) -> Kept:
+        if self._latency is None:
+            self._latency = LatencyAware.measured(groups, scores, self._work, self.step, self.context)
+            self.notes.append(self._latency.note)
+        return self._latency.at(ratio)
 
     def _cut(self, kept: Kept, ratio: float) -> Pruned | None:
         edits = []

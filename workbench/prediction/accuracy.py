@@ -1,0 +1,79 @@
+"""From what a recipe does to a model to its accuracy: a Gaussian process over probes and the study's own trials."""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+
+from workbench.estimates import Estimate
+from workbench.prediction.base import CONFIDENCE
+
+EDGE = 1e-3  # shares nearer to 0 or 1 are taken for this near: their logit says no more
+MOST = 300  # observations: time grows with their cube
+
+
+class AccuracyModel:
+    r"""Accuracy from features, by a Gaussian process on its logit (Rasmussen & Williams 2006, chapter 2).
+
+    The kernel is a squared exponential of one length over standardized features, with its size, length and noise by
+    marginal likelihood: a length for each feature fits few observations too well, and its intervals then hold too
+    seldom. Each observation also has the variance of its own sample, :math:`1 / (n p (1 - p))`. Intervals are widened
+    by how much the standardized errors, each observation predicted without itself in closed form (chapter 5.4.2),
+    exceed what a normal distribution would give.
+
+    Parameters
+    ----------
+    features : sequence of numpy.ndarray
+        One row for each observation, shape (features,).
+    shares : sequence of float
+        Accuracies, in [0, 1].
+    samples : sequence of int
+        On so many samples each.
+    """
+
+    def __init__(self, features: Sequence[np.ndarray], shares: Sequence[float], samples: Sequence[int]):
+        table = np.array(features)[-MOST:]
+        p = np.clip(np.array(shares)[-MOST:], EDGE, 1 - EDGE)
+        noise = 1 / (np.array(samples)[-MOST:] * p * (1 - p))
+        self._center, self._scale = table.mean(0), table.std(0)
+        self._used = self._scale > 1e-9
+        logits = np.log(p / (1 - p))
+        self._mean, self._spread = logits.mean(), logits.std() or 1.0
+        x, y = self._standard(table), (logits - self._mean) / self._spread
+        kernel = ConstantKernel(1.0, (1e-2, 1e2)) * RBF(2.0, (0.3, 30.0)) + WhiteKernel(1e-2, (1e-5, 0.3))
+        self._process = GaussianProcessRegressor(kernel, alpha=noise / self._spread**2, n_restarts_optimizer=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # a noise at its bound is none
+            self._process.fit(x, y)
+        self._widening = self._calibrated(x, y)
+
+    def at(self, features: np.ndarray, lowest: float) -> Estimate:
+        """Mean and interval of the accuracy; no lower than by chance, `lowest`."""
+        x = self._standard(features[None])
+        mean, deviation = self._process.predict(x, return_std=True)
+        reach = stats.norm.ppf((1 + CONFIDENCE) / 2) * float(deviation[0]) * self._widening
+        low, value, high = (
+            max(lowest, _share(self._mean + self._spread * (float(mean[0]) + step))) for step in (-reach, 0.0, reach)
+        )
+        return Estimate(value=value, low=low, high=high)
+
+    def _standard(self, table: np.ndarray) -> np.ndarray:
+        if not self._used.any():
+            return np.zeros((len(table), 1))
+        return (table[:, self._used] - self._center[self._used]) / self._scale[self._used]
+
+    def _calibrated(self, x: np.ndarray, y: np.ndarray) -> float:
+        """By how much intervals must be wider to hold as many of the left-out observations as they say."""
+        k = self._process.kernel_(x) + np.diag(self._process.alpha)
+        inverse = np.linalg.inv(k)
+        errors = np.abs(inverse @ y / np.sqrt(np.diag(inverse)))
+        expected = stats.norm.ppf((1 + CONFIDENCE) / 2)
+        return float(max(1.0, np.quantile(errors, CONFIDENCE) / expected))
+
+
+def _share(logit: float) -> float:
+    return float(1 / (1 + np.exp(-logit)))

@@ -1,0 +1,196 @@
+"""A model as arithmetic: which sizes of which weights hang on which units, so that a cut's outcome needs no cut."""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from workbench.errors import WorkbenchError
+from workbench.measure import count_macs
+from workbench.pruning.groups import Group
+from workbench.pruning.structured import Structure
+from workbench.steps.base import Context, Work
+from workbench.steps.prune import Prune
+
+Cut = Mapping[tuple[str, str], int]
+"""Units that are left, by what they are (channel, head, block) and the group's name; a group left out is whole."""
+
+
+@dataclass(frozen=True)
+class LayerSize:
+    """One convolution or linear layer after a cut.
+
+    Attributes
+    ----------
+    name : str
+    outputs, inputs : int
+        Channels, or features; inputs of one group of a grouped convolution.
+    kernel : int
+        Weights for each pair of channels.
+    positions : int
+        Places of the output that each weight is used at, for one sample.
+    """
+
+    name: str
+    outputs: int
+    inputs: int
+    kernel: int
+    positions: int
+
+    @property
+    def weights(self) -> int:
+        """Weights, biases left out."""
+        return self.outputs * self.inputs * self.kernel
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates for one sample."""
+        return self.weights * self.positions
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a cut leaves: exact counts."""
+
+    parameters: int
+    macs: int
+    layers: tuple[LayerSize, ...]
+
+    @property
+    def weights(self) -> int:
+        """Weights of convolutions and linear layers."""
+        return sum(layer.weights for layer in self.layers)
+
+    @property
+    def channels(self) -> int:
+        """Output channels of all layers."""
+        return sum(layer.outputs for layer in self.layers)
+
+
+class Outline:
+    """The prunable groups of a model and what hangs on each.
+
+    The dependency graph is walked once for each kind of unit; groups whose cut would break the model are left out, as
+    they are when it is pruned.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Unpruned, in evaluation mode; it stays as it is.
+    context : Context
+    """
+
+    def __init__(self, module: nn.Module, context: Context):
+        self.module, self.context = module, context
+        example = context.dataset.prepare(context.dataset.calibration.inputs[:1])
+        self.shapes = {name: tuple(p.shape) for name, p in module.named_parameters()}
+        self.uses = _uses(module, torch.from_numpy(example))
+        self.layers = list(self.uses)
+        total = count_macs(module, example)
+        self.rest = total - sum(math.prod(self.shapes[_weight(n)]) * uses for n, uses in self.uses.items())
+        """Multiply-accumulates outside of layers, as those of attention."""
+        self._structures: dict[tuple[str, str], Structure | None] = {}
+        self._touching: dict[tuple[str, str], list[tuple[str, int, int]]] = {}
+        self._units: dict[tuple[str, str], int] = {}
+
+    def structure(self, granularity: str, importance: str = "l2") -> Structure | None:
+        """The groups of a granularity and their scores; None where the model has none."""
+        key = granularity, importance
+        if key not in self._structures:
+            step = Prune(granularity=granularity, importance=importance)
+            try:
+                structure: Structure | None = Structure(Work(self.module), step, self.context)
+            except WorkbenchError:
+                structure = None
+            if structure is not None:
+                structure.leave_broken()
+                for group in structure.groups:
+                    self._note(unit(granularity), group)
+            self._structures[key] = structure
+        return self._structures[key]
+
+    def size(self, cut: Cut) -> Size:
+        """The exact size of the model after a cut of groups that `structure` has told of."""
+        shapes = {name: list(shape) for name, shape in self.shapes.items()}
+        gone_blocks = []
+        for key, kept in cut.items():
+            gone = self._units[key] - kept
+            if key[0] == "block":
+                gone_blocks += [f"{key[1]}."] if gone else []
+                continue
+            for parameter, dim, each in self._touching[key]:
+                shapes[parameter][dim] -= gone * each
+        left = {n: shape for n, shape in shapes.items() if not n.startswith(tuple(gone_blocks))}
+        layers = [self._layer(name, left[_weight(name)]) for name in self.layers if _weight(name) in left]
+        return Size(
+            parameters=sum(math.prod(shape) for shape in left.values()),
+            macs=sum(layer.macs for layer in layers) + round(self.rest * self._heads_left(cut)),
+            layers=tuple(layers),
+        )
+
+    def whole(self, key: tuple[str, str]) -> int:
+        """How many units a group has at first."""
+        return self._units[key]
+
+    def _layer(self, name: str, shape: list[int]) -> LayerSize:
+        layer = self.module.get_submodule(name)
+        outputs, inputs = (shape[1], shape[0]) if getattr(layer, "transposed", False) else (shape[0], shape[1])
+        return LayerSize(name, outputs, inputs, math.prod(shape[2:]), self.uses[name])
+
+    def _heads_left(self, cut: Cut) -> float:
+        heads = [key for key in self._units if key[0] == "head"]
+        whole = sum(self._units[key] for key in heads)
+        return sum(cut.get(key, self._units[key]) for key in heads) / whole if whole else 1.0
+
+    def _note(self, kind: str, group: Group) -> None:
+        """Which dimensions of which parameters shrink, by how much, for each unit of a group that goes."""
+        key = kind, group.name
+        if key in self._units:
+            return
+        self._units[key] = group.units
+        touched: dict[tuple[str, int], int] = defaultdict(int)
+        for member in group.members:
+            each = len(member.index[0].unique())
+            touched[member.parameter, member.dim] += each
+            owner, _, name = member.parameter.rpartition(".")
+            if member.role == "in":
+                continue
+            length = self.shapes[member.parameter][member.dim]
+            for other, shape in self.shapes.items():
+                along = other != member.parameter and other.rpartition(".")[0] == owner
+                if along and shape == (length,) and ("bias" in other.rpartition(".")[2]) == ("weight" in name):
+                    touched[other, 0] += each
+        self._touching[key] = [(parameter, dim, each) for (parameter, dim), each in touched.items()]
+
+
+def unit(granularity: str) -> str:
+    """What a granularity's units are: hidden widths are channels, too."""
+    return "channel" if granularity == "mlp" else granularity
+
+
+def _weight(layer: str) -> str:
+    return f"{layer}.weight" if layer else "weight"
+
+
+def _uses(module: nn.Module, example: Tensor) -> dict[str, int]:
+    """For each layer that runs, at how many places its weights are used for one sample, in the order of first use."""
+    found: dict[str, int] = {}
+    handles = []
+    for name, layer in module.named_modules():
+        if isinstance(layer, (nn.Linear, nn.modules.conv._ConvNd)):
+
+            def hook(layer: nn.Module, inputs: tuple, output: Tensor, name: str = name) -> None:
+                transposed = getattr(layer, "transposed", False)
+                outputs = layer.get_parameter("weight").shape[1 if transposed else 0]
+                places = (inputs[0].numel() // inputs[0].shape[1]) if transposed else output.numel() // outputs
+                found[name] = found.get(name, 0) + places // len(output)
+
+            handles.append(layer.register_forward_hook(hook))
+    with torch.no_grad():
+        module.eval()(example)
+    for handle in handles:
+        handle.remove()
+    return found

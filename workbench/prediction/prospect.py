@@ -1,0 +1,241 @@
+"""What a recipe leads to, step by step, without doing any of it: exact counts where arithmetic tells, else notes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from workbench.errors import WorkbenchError
+from workbench.prediction.outline import Outline, Size, unit
+from workbench.pruning.allocation import allocate, own_ratios
+from workbench.pruning.groups import MOST, Group, least
+from workbench.pruning.weights import prunable
+from workbench.recipe import Recipe
+from workbench.runtimes import Runtime
+from workbench.steps import Distill, Half, Pack, Prune, Quantize, ShareWeights, Slim, Sparsify, Step
+from workbench.steps.finetune import Training
+
+HALVINGS = 10
+COSTLY = ("ablation",)
+"""Importances that take minutes to compute: L2 stands in for them."""
+
+
+@dataclass
+class Prospect:
+    """A model on its way through a recipe, as far as arithmetic can follow.
+
+    Attributes
+    ----------
+    cut : dict
+        Units left, by kind and group.
+    zeros : float
+        The share of single weights that are zero.
+    quantize : Quantize or None
+    precision : str
+        Of floats: float32, float16 or bfloat16.
+    shared : ShareWeights or None
+    packed, simulated : bool
+    importance : str or None
+        By which units or weights were chosen.
+    epochs : float
+        Passes over the training set, of all trainings.
+    distilled : float
+        The weight of the teacher in the last training.
+    steps : list of Step
+        The steps so far that change weights without training, as they would be carried out alone.
+    notes : list of str
+        What was not followed exactly.
+    """
+
+    outline: Outline
+    runtime: Runtime
+    cut: dict[tuple[str, str], int] = field(default_factory=dict)
+    zeros: float = 0.0
+    quantize: Quantize | None = None
+    precision: str = "float32"
+    shared: ShareWeights | None = None
+    packed: bool = False
+    simulated: bool = False
+    importance: str | None = None
+    epochs: float = 0.0
+    distilled: float = 0.0
+    steps: list[Step] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def size(self) -> Size:
+        """Exact counts."""
+        return self.outline.size(self.cut)
+
+    @property
+    def form(self) -> str:
+        """The format of the file: files of one form differ by their sizes alone."""
+        if self.packed or self.simulated or self.shared:
+            return "packed"
+        if self.quantize is None:
+            return self.precision
+        q = self.quantize
+        ends = "+8" if q.keep_ends and q.weight_bits != 8 else ""
+        return f"{q.mode} {q.weight_bits}{ends}/{q.activation_bits} by {q.granularity}"
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """The share that each cut group of channels or heads loses, by the group's name."""
+        return {key[1]: 1 - kept / self.outline.whole(key) for key, kept in self.cut.items() if key[0] != "block"}
+
+    @property
+    def bits(self) -> dict[str, int]:
+        """Bits of each quantized layer's weights."""
+        if self.quantize is None:
+            return {}
+        q, names = self.quantize, self.outline.layers
+        if q.mode != "static" and not self.simulated:
+            names = [n for n in names if isinstance(self.outline.module.get_submodule(n), torch.nn.Linear)]
+        width = round(q.average_bits) if q.average_bits else q.weight_bits
+        ends = {names[0]: 8, names[-1]: 8} if q.keep_ends and names else {}
+        return dict.fromkeys(names, width) | ends | {n: b for n, b in q.layers.items() if n in names}
+
+
+def follow(recipe: Recipe, outline: Outline, runtime: Runtime) -> Prospect:
+    """What a recipe leads to."""
+    prospect = Prospect(outline, runtime)
+    for step in recipe:
+        effect = next((effect for kind, effect in EFFECTS.items() if isinstance(step, kind)), None)
+        if effect is None:
+            prospect.notes.append(f"What {type(step).__name__} does to the model is not predicted.")
+        else:
+            effect(prospect, step)
+    return prospect
+
+
+def _prune(prospect: Prospect, step: Step) -> None:
+    assert isinstance(step, Prune)
+    prospect.steps.append(step)
+    prospect.importance = step.importance
+    if step.granularity in ("weight", "n:m"):
+        ratio = 1 - step.n / step.m if step.granularity == "n:m" else _weight_ratio(prospect, step)
+        prospect.zeros = max(prospect.zeros, ratio)
+        return
+    if step.scope == "latency":
+        prospect.notes.append(
+            "Which channels are slow is only measured when it runs; predicted as the same in each layer."
+        )
+    if step.target == "none":
+        prospect.cut = _cut(prospect, step, step.ratio)
+        return
+    before = _figure(prospect, step.target)
+    low, high = 0.0, MOST
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        tried = replace(prospect, cut=_cut(prospect, step, middle), notes=[])
+        low, high = (low, middle) if _figure(tried, step.target) <= step.keep * before else (middle, high)
+    prospect.cut = _cut(prospect, step, high)
+    if step.target == "latency":
+        prospect.notes.append("The target in latency is predicted by MACs.")
+
+
+def _figure(prospect: Prospect, target: str) -> float:
+    size = prospect.size
+    return {"macs": size.macs, "latency": size.macs}.get(target, size.parameters)
+
+
+def _cut(prospect: Prospect, step: Prune, ratio: float) -> dict[tuple[str, str], int]:
+    importance = "l2" if step.importance in COSTLY else step.importance
+    structure = prospect.outline.structure(step.granularity, importance)
+    if structure is None:
+        raise WorkbenchError(
+            f"This model has nothing to prune by {step.granularity} and '{step.importance}'.",
+            "Choose another granularity or importance.",
+        )
+    kind = unit(step.granularity)
+    groups, scores = [], []
+    for group, score in zip(structure.groups, structure.scores, strict=True):
+        kept = prospect.cut.get((kind, group.name), group.units)
+        groups.append(_narrowed(group, kept))
+        scores.append(score.sort(descending=True, stable=True).values[:kept])
+    own = own_ratios(groups, step.layers, _layers(prospect.outline))
+    counts = allocate(groups, scores, own, step, ratio)
+    return prospect.cut | {(kind, g.name): count for g, count in zip(groups, counts, strict=True)}
+
+
+def _narrowed(group: Group, units: int) -> Group:
+    return group if units == group.units else replace(group, units=units, least=min(units, least(units)))
+
+
+def _layers(outline: Outline) -> list[str]:
+    return [name for name, part in outline.module.named_modules() if name and list(part.parameters(recurse=False))]
+
+
+def _weight_ratio(prospect: Prospect, step: Prune) -> float:
+    """The share of all weights that become zero."""
+    if not step.threshold and not step.layers:
+        return step.ratio
+    zeros = total = 0.0
+    for name in prunable(prospect.outline.module):
+        weight = prospect.outline.module.get_parameter(name).detach()
+        own = step.layers.get(name.removesuffix(".weight"))
+        share = float((weight.abs() < step.threshold).float().mean()) if step.threshold else step.ratio
+        zeros += weight.numel() * (share if own is None else own)
+        total += weight.numel()
+    return zeros / total
+
+
+def _slim(prospect: Prospect, step: Step) -> None:
+    assert isinstance(step, Slim)
+    _prune(prospect, Prune(ratio=step.ratio, scope=step.scope, round_to=step.round_to))
+    _train(prospect, step)
+
+
+def _sparsify(prospect: Prospect, step: Step) -> None:
+    assert isinstance(step, Sparsify)
+    _prune(prospect, Prune(ratio=min(step.ratio, MOST), scope=step.scope, granularity="weight"))
+    prospect.zeros = max(prospect.zeros, step.ratio)
+    rounds = step.rounds if step.method in ("iterative", "lottery") else 1
+    for _ in range(rounds):
+        _train(prospect, step)
+
+
+def _train(prospect: Prospect, step: Step) -> None:
+    assert isinstance(step, Training)
+    if isinstance(step, Distill) and step.student != "same":
+        raise WorkbenchError("Another model as the student is not predicted.", "Run the recipe to see.")
+    few = isinstance(step, Distill) and step.data == "calibration"
+    dataset = prospect.outline.context.dataset
+    prospect.epochs += step.epochs * (len(dataset.calibration) / len(dataset.train) if few else 1.0)
+    prospect.distilled = step.alpha if isinstance(step, Distill) else 0.0
+
+
+def _quantize(prospect: Prospect, step: Step) -> None:
+    assert isinstance(step, Quantize)
+    prospect.steps.append(step)
+    prospect.quantize = step
+    prospect.simulated = not prospect.runtime.computes(step)
+
+
+def _half(prospect: Prospect, step: Step) -> None:
+    assert isinstance(step, Half)
+    prospect.steps.append(step)
+    prospect.precision = step.format
+
+
+def _share(prospect: Prospect, step: Step) -> None:
+    assert isinstance(step, ShareWeights)
+    prospect.steps.append(step)
+    prospect.shared, prospect.packed = step, True
+
+
+def _pack(prospect: Prospect, step: Step) -> None:
+    prospect.packed = True
+
+
+EFFECTS: dict[type[Step], Callable[[Prospect, Step], None]] = {
+    Prune: _prune,
+    Slim: _slim,
+    Sparsify: _sparsify,
+    Training: _train,
+    Quantize: _quantize,
+    Half: _half,
+    ShareWeights: _share,
+    Pack: _pack,
+}
+"""What each step does to a prospect; kinds before those that they are kinds of."""

@@ -1,0 +1,106 @@
+"""Bytes of the file, before there is one: by what files of the same form took, or by arithmetic where there are none."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from scipy.optimize import nnls
+from scipy.stats import entropy
+
+from workbench.estimates import Estimate
+from workbench.prediction.outline import Outline, Size
+from workbench.prediction.prospect import Prospect
+from workbench.quantization.observers import weight_grid
+
+FEWEST = 3  # files of a form, of which a line can be told
+FLOATS = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0}
+UNKNOWN = 0.15  # how far arithmetic alone may be off, as a share
+FLOAT_ENTROPY = 27.0  # bits that a coder needs for a 32-bit float: its sign and mantissa are as good as random
+
+
+def by_files(size: Size, sizes: Sequence[Size], files: Sequence[int]) -> Estimate | None:
+    """A line through the files of one form: so many bytes for each weight, for each channel, and at all.
+
+    Parameters
+    ----------
+    size : Size
+        Of the model in question.
+    sizes, files : sequence
+        Of models of which there is a file, and the bytes of that.
+
+    Returns
+    -------
+    Estimate or None
+        With the largest error of a file that is left out in turn as its interval; None where they are too few.
+    """
+    different = {(s.weights, s.channels): place for place, s in enumerate(sizes)}
+    if len(different) < FEWEST:
+        return None
+    chosen = list(different.values())
+    table = np.array([_row(sizes[i]) for i in chosen])
+    measured = np.array([files[i] for i in chosen], float)
+    errors = [0.002]
+    for index in range(len(chosen)) if len(chosen) > FEWEST else ():
+        others = np.arange(len(chosen)) != index
+        expected = table[index] @ _line(table[others], measured[others])
+        errors.append(abs(expected / measured[index] - 1))
+    value = float(_row(size) @ _line(table, measured))
+    return Estimate(value=value, low=value * (1 - max(errors)), high=value * (1 + max(errors)))
+
+
+def by_arithmetic(prospect: Prospect, size: Size, graph: int) -> Estimate:
+    """Weights times their bits, all else as 32-bit floats, and the graph: about right, and said to be no more.
+
+    Parameters
+    ----------
+    prospect : Prospect
+    size : Size
+    graph : int
+        Bytes of the baseline's file beside its parameters.
+    """
+    bits = prospect.bits
+    if prospect.form == "packed":
+        weights = sum(layer.weights * _coded_bits(prospect, layer.name) for layer in size.layers) / 8
+        graph = graph // 2  # the graph is coded, too
+    else:
+        each = FLOATS[prospect.precision] * 8
+        weights = sum(layer.weights * bits.get(layer.name, each) for layer in size.layers) / 8
+    rest = (size.parameters - size.weights) * FLOATS[prospect.precision]
+    value = weights + rest + graph
+    exact = prospect.form == "float32"
+    reach = 0.01 if exact else UNKNOWN
+    return Estimate(value=value, low=value * (1 - reach), high=value * (1 + reach))
+
+
+def _coded_bits(prospect: Prospect, layer: str) -> float:
+    """Bits of each weight of a layer after entropy coding, its zeros counted as one of the symbols."""
+    zeros = prospect.zeros
+    if prospect.shared is not None:
+        linear = isinstance(prospect.outline.module.get_submodule(layer), torch.nn.Linear)
+        shared = prospect.shared
+        width = shared.layers.get(layer, shared.bits if linear else shared.conv_bits)
+        symbols = code_entropy(prospect.outline, layer, width)
+    elif layer in prospect.bits:
+        symbols = code_entropy(prospect.outline, layer, prospect.bits[layer])
+    else:
+        symbols = FLOAT_ENTROPY
+    which = float(entropy([zeros, 1 - zeros], base=2)) if 0 < zeros < 1 else 0.0
+    return which + (1 - zeros) * symbols
+
+
+def code_entropy(outline: Outline, layer: str, bits: int) -> float:
+    """The entropy, in bits, of a layer's codes on the grid of so many bits."""
+    known: dict[tuple[str, int], float] = outline.__dict__.setdefault("_entropies", {})
+    if (layer, bits) not in known:
+        weight = outline.module.get_submodule(layer).get_parameter("weight").detach()
+        codes = weight_grid(weight, bits, "minmax").codes(weight)
+        known[layer, bits] = float(entropy(torch.unique(codes, return_counts=True)[1].numpy(), base=2))
+    return known[layer, bits]
+
+
+def _row(size: Size) -> np.ndarray:
+    return np.array([size.weights, size.channels, 1.0])
+
+
+def _line(table: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    return nnls(table / measured[:, None], np.ones(len(measured)))[0]

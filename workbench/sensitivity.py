@@ -1,0 +1,285 @@
+"""Sensitivity: how much a model suffers when one layer alone is pruned or gets fewer bits. Score once, solve often."""
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from workbench.errors import WorkbenchError
+from workbench.estimates import Estimate, share_of
+from workbench.pruning.plan import replay
+from workbench.quantization.layers import weighted
+from workbench.quantization.mixed import allocate
+from workbench.quantization.observers import weight_grid
+
+if TYPE_CHECKING:
+    from workbench.prediction.outline import Outline
+    from workbench.study import Study
+
+RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+BITS = (8, 6, 4, 3, 2, 1)
+SAMPLES = 1000  # of the validation split, at most
+BATCH = 250
+UNCHANGED = "unchanged"
+Report = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One layer changed alone, and what that does to the whole model.
+
+    Attributes
+    ----------
+    kind : {"ratio", "bits"}
+    layer : str
+        A layer, or the layer that stands for a group of channels that go together.
+    value : float
+        The share of channels removed, or the bits of each weight.
+    right, samples : int
+        So many of so many validation samples are still answered right.
+    error : float
+        How far the answers moved: the mean Kullback-Leibler divergence, in nats.
+    """
+
+    kind: str
+    layer: str
+    value: float
+    right: int
+    samples: int
+    error: float
+
+    @property
+    def accuracy(self) -> Estimate:
+        """The share answered right, with its Wilson interval."""
+        return share_of(self.right, self.samples)
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """All points of a model, and what can be solved from them without touching it again.
+
+    Attributes
+    ----------
+    points : tuple of Point
+    baseline : Estimate
+        Accuracy of the unchanged model on the same samples.
+    importance : str
+        Which channels go first.
+    outline : Outline
+        What each layer weighs.
+    """
+
+    points: tuple[Point, ...]
+    baseline: Estimate
+    importance: str
+    outline: "Outline"
+
+    def grid(self, kind: str) -> tuple[list[str], list[float], np.ndarray, np.ndarray]:
+        """For a heat map of one kind: layers, values, and accuracy and error, each of shape (layers, values)."""
+        mine = [point for point in self.points if point.kind == kind]
+        layers = list(dict.fromkeys(point.layer for point in mine))
+        values = sorted({point.value for point in mine}, reverse=kind == "bits")
+        shape = len(layers), len(values)
+        accuracy, error = np.full(shape, np.nan), np.full(shape, np.nan)
+        for point in mine:
+            place = layers.index(point.layer), values.index(point.value)
+            accuracy[place], error[place] = point.right / point.samples, point.error
+        return layers, values, accuracy, error
+
+    def error(self, kind: str, layer: str, value: float) -> float:
+        """The error at any value, between those measured along a line; 0 where nothing is changed."""
+        known = sorted((p.value, p.error) for p in self.points if p.kind == kind and p.layer == layer)
+        if not known:
+            return 0.0
+        known = [(0.0, 0.0), *known] if kind == "ratio" else [*known, (16.0, 0.0)]
+        return float(np.interp(value, *zip(*known, strict=True)))
+
+    def bits(self, average: float) -> dict[str, int]:
+        """The bits of each layer that together cost least, for an average over all weights: an exact integer program.
+
+        Raises
+        ------
+        WorkbenchError
+            If not even the fewest bits keep to it.
+        """
+        layers, values, _, errors = self.grid("bits")
+        costs = {name: dict(zip(map(int, values), row, strict=True)) for name, row in zip(layers, errors, strict=True)}
+        sizes = {layer.name: layer.weights for layer in self.outline.size({}).layers if layer.name in costs}
+        return allocate({name: costs[name] for name in sizes}, sizes, average * sum(sizes.values()))
+
+    def ratios(self, macs: float) -> dict[str, float]:
+        """Ratios of each layer that bring the MACs down to a share, at the least error: greedy, by error per MAC.
+
+        Each move takes the group whose next tenth costs the least error for the multiplications that it saves now.
+
+        Parameters
+        ----------
+        macs : float
+            In (0, 1]; the largest that the measured ratios reach is what comes out where they can't reach it.
+        """
+        layers, values, _, errors = self.grid("ratio")
+        steps = {name: [0.0, *np.maximum.accumulate(row)] for name, row in zip(layers, errors, strict=True)}
+        level = dict.fromkeys(layers, 0)
+        whole = self.outline.size({}).macs
+        now = whole
+
+        def cut(levels: dict[str, int]) -> dict[tuple[str, str], int]:
+            found = {}
+            for name, place in levels.items():
+                units = self.outline.whole(("channel", name))
+                found["channel", name] = max(1, units - round(units * ([0.0, *values][place])))
+            return found
+
+        while now > macs * whole:
+            moves = []
+            for name, place in level.items():
+                if place < len(values):
+                    left = self.outline.size(cut(level | {name: place + 1})).macs
+                    cost = steps[name][place + 1] - steps[name][place]
+                    if left < now:
+                        moves.append(((cost + 1e-9) / (now - left), name, left))
+            if not moves:
+                break
+            _, name, now = min(moves)
+            level[name] += 1
+        return {name: ([0.0, *values][place]) for name, place in level.items()}
+
+
+def sensitivity(study: "Study", importance: str = "l2", report: Report = lambda **facts: None) -> Sensitivity:
+    """Prune and round each layer alone, and look at what the whole model then answers.
+
+    Kept in the study's folder by the hash of the weights: what was measured once, also by a run that was broken off,
+    is not measured again.
+
+    Parameters
+    ----------
+    study : Study
+    importance : str
+        Which channels go first, as in `Prune`.
+    report : callable
+        Told of the progress; may raise `Cancelled`.
+
+    Raises
+    ------
+    WorkbenchError
+        If the model has no layer that can be pruned or rounded.
+    """
+    outline = study.outline
+    module = copy.deepcopy(study.module)
+    layers = weighted(module)
+    structure = outline.structure("channel", importance)
+    if not layers and structure is None:
+        raise WorkbenchError("This model has no layer to prune or to quantize.", "Give a model with such layers.")
+    split = study.dataset.validation
+    inputs = torch.from_numpy(study.dataset.prepare(split.inputs[:SAMPLES]))
+    labels = torch.from_numpy(split.labels[:SAMPLES])
+    store = _store(study, importance)
+    expected = logits(module, inputs)
+
+    def judged(changed: nn.Module) -> tuple[int, float]:
+        answers = logits(changed, inputs)
+        moved = F.kl_div(F.log_softmax(answers, 1), F.log_softmax(expected, 1), reduction="batchmean", log_target=True)
+        return int((answers.argmax(1) == labels).sum()), max(float(moved), 0.0)
+
+    store.start(int((expected.argmax(1) == labels).sum()), len(labels))
+    assert store.baseline is not None
+    planned: list[tuple[str, str, float, Callable[[], nn.Module]]] = []
+    for group, score in zip(structure.groups, structure.scores, strict=True) if structure else ():
+        order = score.argsort(stable=True)
+        for ratio in RATIOS:
+            gone = min(round(group.units * ratio), group.units - group.least)
+            edit = group.edit(sorted(order[:gone].tolist()))
+            planned.append(("ratio", group.name, ratio, lambda edit=edit: _pruned(study.module, inputs[:2], edit)))  # type: ignore[misc]
+    for name in layers:
+        for bits in BITS:
+            planned.append(("bits", name, bits, lambda n=name, b=bits: _rounded(module, study.module, n, b)))  # type: ignore[misc]
+    for place, (kind, layer, value, change) in enumerate(planned):
+        report(share=place / len(planned), message=f"Sensitivity: {layer}, {_said(kind, value)}")
+        if not store.has(kind, layer, value):
+            right, error = judged(change())
+            store.add(Point(kind, layer, value, right, len(labels), error))
+    report(share=1.0, message="Sensitivity is known")
+    return Sensitivity(tuple(store.points), store.baseline, importance, outline)
+
+
+def known_sensitivity(study: "Study", importance: str = "l2") -> Sensitivity | None:
+    """What was measured already, if any of it was: without measuring anything."""
+    store = _store(study, importance)
+    return Sensitivity(tuple(store.points), store.baseline, importance, study.outline) if store.baseline else None
+
+
+def _store(study: "Study", importance: str) -> "Store":
+    from workbench.weights import weight_hash
+
+    return Store(study.path / "sensitivity" / f"{weight_hash(study.module)[:16]}-{importance}.jsonl")
+
+
+@torch.no_grad()
+def logits(module: nn.Module, inputs: Tensor) -> Tensor:
+    """The module's outputs for all inputs, in evaluation mode, shape (N, classes)."""
+    return torch.cat([module.eval()(part) for part in inputs.split(BATCH)])
+
+
+class Store:
+    """Points in a file, one line each, so that whatever breaks a measurement off costs one point."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        found = list(self._read())
+        self.points = [point for point in found if point.kind != UNCHANGED]
+        self.baseline = next((point.accuracy for point in found if point.kind == UNCHANGED), None)
+        self._known = {(p.kind, p.layer, p.value) for p in self.points}
+
+    def has(self, kind: str, layer: str, value: float) -> bool:
+        return (kind, layer, value) in self._known
+
+    def start(self, right: int, samples: int) -> None:
+        """Note the unchanged model, once."""
+        if self.baseline is None:
+            self._write(Point(UNCHANGED, "", 0.0, right, samples, 0.0))
+            self.baseline = share_of(right, samples)
+
+    def add(self, point: Point) -> None:
+        self._write(point)
+        self.points.append(point)
+        self._known.add((point.kind, point.layer, point.value))
+
+    def _write(self, point: Point) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(point)) + "\n")
+
+    def _read(self) -> Iterator[Point]:
+        if not self.path.exists():
+            return
+        for line in self.path.read_bytes().split(b"\n")[:-1]:
+            try:
+                yield Point(**json.loads(line))
+            except (ValueError, TypeError):  # cut short by a kill; it is measured again
+                continue
+
+
+def _pruned(module: nn.Module, example: Tensor, edit: dict) -> nn.Module:
+    pruned = copy.deepcopy(module)
+    replay(pruned, example, [edit])
+    return pruned
+
+
+def _rounded(scratch: nn.Module, original: nn.Module, name: str, bits: int) -> nn.Module:
+    """The scratch copy with one layer rounded, all others as they were."""
+    with torch.no_grad():
+        scratch.load_state_dict(original.state_dict())
+        weight = scratch.get_submodule(name).get_parameter("weight")
+        weight.copy_(weight_grid(weight, bits).nearest(weight))
+    return scratch
+
+
+def _said(kind: str, value: float) -> str:
+    return f"{value:.0%} of its channels gone" if kind == "ratio" else f"{value:g} bits"
