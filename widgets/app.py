@@ -238,6 +238,7 @@ class Workbench(w.VBox):
         recipe, chosen, goal = self.editor.current, self._chosen, self.goals.chosen
         picked = self.pickers.picked()
         speak(language)
+        self.work.restate()
         self.browser.copied = text("copied")
         self._build()
         self.pickers.pick(picked)

@@ -20,13 +20,58 @@ async function copy(text) {
   }
 }
 
-// The handles of sliders and the bars of progress have no names of their own.
+// The handles of sliders, the bars of progress, and fields without a label beside them have no names of their own.
 function nameHandles(root) {
   for (const slider of root.querySelectorAll("[role=slider]:not([aria-label]), [role=progressbar]:not([aria-label])")) {
     const label = slider.closest(".jupyter-widgets")?.querySelector(".widget-label")?.textContent;
     slider.setAttribute("aria-label", label || slider.closest("[data-name]")?.dataset.name || "progress");
   }
+  for (const field of root.querySelectorAll("select[title]:not([aria-label]), input[title]:not([aria-label])")) {
+    const label = field.labels?.[0];
+    if (!label?.textContent.trim() || label.offsetParent === null) field.setAttribute("aria-label", field.title);
+  }
   for (const row of root.querySelectorAll(".wb-scroll:not([tabindex])")) row.tabIndex = 0;
+}
+
+function save(name, kind, content) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([content], { type: kind }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+// Whether a node lies below an element, also behind the walls of shadow trees.
+function within(element, node) {
+  for (; node; node = node.getRootNode().host) if (element.contains(node)) return true;
+  return false;
+}
+
+// The views of Bokeh's figures below an element of the page.
+function figures(panel) {
+  const found = [];
+  const look = (view) => {
+    if (view.model.type === "Figure" && within(panel, view.el)) found.push(view);
+    for (const child of view.child_views ?? []) look(child);
+  };
+  for (const view of Bokeh.index.roots ?? Object.values(Bokeh.index)) look(view);
+  return found;
+}
+
+function csv(view) {
+  const source = view.model.renderers.map((r) => r.data_source.data).find((data) => "recipe" in data && "size" in data);
+  const names = ["number", "recipe", "size", "accuracy", "accuracy_low", "accuracy_high", "latency", "latency_low", "latency_high"];
+  const cell = (value) => (typeof value === "string" ? `"${value.replaceAll('"', '""')}"` : Number.isNaN(value) ? "" : value);
+  const rows = Array.from(source.number, (_, at) => names.map((name) => cell(source[name][at])).join(","));
+  return [names.join(","), ...rows, ""].join("\n");
+}
+
+function plotTool(button) {
+  const panel = button.closest(".wb-plot"), views = figures(panel);
+  if (button.dataset.full) document.fullscreenElement ? document.exitFullscreen() : panel.requestFullscreen();
+  if (button.dataset.csv) save("trials.csv", "text/csv", csv(views[0]));
+  if (button.dataset.svg) for (const view of views)
+    save(`${view.model.title.text.toLowerCase().replaceAll(" ", "-")}.svg`, "image/svg+xml", view.export("svg").ctx.get_serialized_svg(true));
 }
 
 function render({ model, el }) {
@@ -50,6 +95,8 @@ function render({ model, el }) {
     if (model.get("links")) history.replaceState(null, "", `?${query}`);
   };
   const clicked = async (event) => {
+    const tool = event.target.closest?.(".wb-plot-tools button");
+    if (tool) plotTool(tool);
     const button = event.target.closest?.("[data-copy]");
     if (!button) return;
     const from = button.dataset.copy;

@@ -12,6 +12,8 @@ from bokeh.models import (
     ColumnDataSource,
     CustomJSTickFormatter,
     HoverTool,
+    LinearScale,
+    LogTicker,
     NumeralTickFormatter,
     Range1d,
     TapTool,
@@ -103,7 +105,7 @@ class TradeoffPlot(w.VBox):
         self.dress(dark)
         if study is not None:
             self.show(study)
-        super().__init__([CurrentBokehModel(self._row)])
+        super().__init__([_tools(), CurrentBokehModel(self._row)])
         self.add_class("wb-plot")
 
     def show(self, study: Study) -> None:
@@ -187,11 +189,14 @@ class TradeoffPlot(w.VBox):
         plot.y_range.range_padding = 0.15
         plot.x_range.range_padding = 0.15
         plot.yaxis.formatter = NumeralTickFormatter(format="0.0%")
-        plot.xaxis.ticker.desired_num_ticks = 5
         if x == "size":
             plot.xaxis.formatter = CustomJSTickFormatter(code=BYTES)
+            plot.xaxis.ticker = LogTicker(mantissas=[1, 2, 5])
+        else:
+            plot.xaxis.ticker.desired_num_ticks = 5
         plot.extra_x_ranges = {"margin": Range1d(start=0, end=1)}
         plot.extra_y_ranges = {"margin": Range1d(start=0, end=1)}
+        plot.extra_x_scales = plot.extra_y_scales = {"margin": LinearScale()}
         plot.step("x", "y", source=self.fronts[x], mode="after", line_color="#8b95a3", line_dash="dashed")
         bars = {"source": self.source, "line_color": "color", "line_width": 1.5, "nonselection_line_alpha": 0.5}
         plot.segment(x, "accuracy_low", x, "accuracy_high", **bars)
@@ -224,8 +229,8 @@ class TradeoffPlot(w.VBox):
             y_range_name="margin",
         )
         where = _ahead(plot, x, self.ahead)
-        for extent in (plot.x_range, plot.y_range):  # the margin has no place on these scales
-            extent.renderers = [r for r in plot.renderers if r.data_source in (self.source, self.ahead)]
+        for extent in (plot.x_range, plot.y_range):  # neither the margin nor the doubt of a prediction moves the scales
+            extent.renderers = [r for r in plot.renderers if r.data_source is self.source or r is where]
         plot.add_tools(
             HoverTool(renderers=[points], tooltips=HOVER),
             HoverTool(renderers=[lost], tooltips=LOST),
@@ -239,6 +244,16 @@ class TradeoffPlot(w.VBox):
         plot.legend.visible = x == "size"
         plot.toolbar.logo = None
         return plot
+
+
+def _tools() -> w.HTML:
+    """What the browser does with the plots by itself."""
+    buttons = "".join(
+        f"<button type='button' class='wb-copy' data-{kind}='{kind}' title='{text(f'plot.{kind}.help')}'>"
+        f"{text(f'plot.{kind}')}</button>"
+        for kind in ("csv", "svg", "full")
+    )
+    return w.HTML(f"<div class='wb-plot-tools'>{buttons}</div>")
 
 
 def _ahead(plot: Any, x: str, source: ColumnDataSource) -> Any:

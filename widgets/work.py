@@ -45,6 +45,12 @@ class WorkBar(w.HBox):
         self._jobs.append(job)
         threading.Thread(target=self._follow, daemon=True).start()
 
+    def restate(self) -> None:
+        """Say it in the language in use."""
+        self.cancel.description, self.cancel.tooltip = text("work.cancel"), text("work.cancel.help")
+        if not self._jobs:
+            self.text.value = text("work.none")
+
     def _rest(self) -> None:
         """Nothing runs: there is nothing to stop."""
         self.cancel.disabled, self.bar.value = True, 0

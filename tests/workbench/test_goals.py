@@ -2,7 +2,7 @@
 
 import pytest
 
-from workbench import Distill, Prune, Quantize, Study, WorkbenchError
+from workbench import Distill, Half, Prune, Study, WorkbenchError
 from workbench.goals import GOALS, goal_recipe
 
 
@@ -17,12 +17,14 @@ def test_a_goal_has_its_sentence_and_a_recipe_that_onnx_runtime_carries_out(name
 def test_what_the_runtime_has_no_kernels_for_is_left_out(digits, tmp_path):
     eager = Study("lenet5", digits, runtime="torch", path=tmp_path / "torch")
     assert [type(step) for step in goal_recipe("balanced", eager)] == [Prune, Distill]
+    study_of_floats = Study("lenet5", digits, path=tmp_path / "onnx")
+    study_of_floats.runtime = type("Whole", (type(study_of_floats.runtime),), {"floats": ()})()
     with pytest.raises(WorkbenchError, match="no kernels for the goal 'accurate'"):
-        goal_recipe("accurate", eager)
+        goal_recipe("accurate", study_of_floats)
 
 
 def test_no_accuracy_lost_cuts_nothing_out(study):
-    assert goal_recipe("accurate", study).steps == (Quantize(),)
+    assert goal_recipe("accurate", study).steps == (Half(),)
 
 
 def test_an_unknown_goal_is_named_with_the_nearest(study):
