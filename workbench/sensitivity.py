@@ -1,8 +1,7 @@
 """Sensitivity: how much a model suffers when one layer alone is pruned or gets fewer bits. Score once, solve often."""
 
 import copy
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from workbench import lines
 from workbench.errors import WorkbenchError
 from workbench.estimates import Estimate, share_of
 from workbench.pruning.plan import replay
@@ -99,7 +99,8 @@ class Sensitivity:
         if not known:
             return 0.0
         known = [(0.0, 0.0), *known] if kind == "ratio" else [*known, (16.0, 0.0)]
-        return float(np.interp(value, *zip(*known, strict=True)))
+        values, errors = zip(*known, strict=True)
+        return float(np.interp(value, values, errors))
 
     def bits(self, average: float) -> dict[str, int]:
         """The bits of each layer that together cost least, for an average over all weights: an exact integer program.
@@ -232,7 +233,7 @@ class Store:
 
     def __init__(self, path: Path):
         self.path = path
-        found = list(self._read())
+        found = [Point(**fact) for fact in lines.read(path)]
         self.points = [point for point in found if point.kind != UNCHANGED]
         self.baseline = next((point.accuracy for point in found if point.kind == UNCHANGED), None)
         self._known = {(p.kind, p.layer, p.value) for p in self.points}
@@ -252,18 +253,7 @@ class Store:
         self._known.add((point.kind, point.layer, point.value))
 
     def _write(self, point: Point) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(point)) + "\n")
-
-    def _read(self) -> Iterator[Point]:
-        if not self.path.exists():
-            return
-        for line in self.path.read_bytes().split(b"\n")[:-1]:
-            try:
-                yield Point(**json.loads(line))
-            except (ValueError, TypeError):  # cut short by a kill; it is measured again
-                continue
+        lines.append(self.path, asdict(point))
 
 
 def _pruned(module: nn.Module, example: Tensor, edit: dict) -> nn.Module:

@@ -4,7 +4,8 @@ import contextlib
 import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from workbench.prediction import Prediction
     from workbench.prediction.outline import Outline
     from workbench.prediction.predictor import Predictor
+    from workbench.search import Outcome
     from workbench.sensitivity import Sensitivity
 
 OnProgress = Callable[[dict[str, Any]], None]
@@ -362,11 +364,61 @@ class Study:
         predictor = self._predictor()
         return predictor.look(recipe) if look else predictor.predict(recipe)
 
+    def search(
+        self,
+        objectives: Sequence[str] | str = ("accuracy", "size_bytes", "latency"),
+        constraints: Mapping[str, float] | None = None,
+        budget: str | int | timedelta = "10 min",
+        space: Mapping[str, Any] | None = None,
+        sampler: str = "tpe",
+        seed: int = 0,
+        storage: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> "Outcome":
+        """Look for the recipes of the best trade-offs; every trial is kept, and the same search again goes on.
+
+        Parameters
+        ----------
+        objectives : sequence of str
+            Of accuracy, accuracy_drop, size_bytes, latency, speedup, macs, parameters, memory, energy.
+        constraints : mapping, optional
+            Limits by the same names: ``{"accuracy_drop": 0.01, "size_bytes": 100_000}``.
+        budget : str, int or timedelta
+            ``"10 min"``, ``"30 trials"``. A trial that the time cuts short is cancelled.
+        space : mapping, optional
+            What is searched: ``{"prune.ratio": (0.3, 0.8), "prune.importance": ["l2", "fpgm"], "distill": False}``.
+            Ranges are those of the knobs' declarations, or narrower; what isn't named is as usual.
+        sampler : str
+            ``tpe``, ``nsga2``, ``gp`` or ``random``.
+        seed : int
+            Of the search, and of every recipe.
+        storage : str, optional
+            The URL of a database for the history, which optuna-dashboard opens; ``search.db`` in the study's folder
+            if left out.
+        on_progress : callable, optional
+            Called with a dict of facts: share of the budget, message, hypervolume; raise `Cancelled` in it to stop.
+
+        Returns
+        -------
+        Outcome
+            The front, the best within the limits or what is nearest, and how it went. Also when it was stopped.
+
+        Raises
+        ------
+        WorkbenchError
+            On contradictory limits, a budget too small for one trial, a space of one point, or an objective that is
+            not measured here.
+        """
+        from workbench.search.search import search
+
+        told = _reporting(on_progress)
+        return search(self, objectives, constraints, budget, space, sampler, seed=seed, storage=storage, report=told)
+
     def _predictor(self) -> "Predictor":
         """Fitted anew when there is more to go by."""
         from workbench.prediction.predictor import Predictor
 
-        files = sorted((self.path / "sensitivity").glob("*")) + [self.path / "prediction" / "table.jsonl"]
+        files = [*sorted((self.path / "sensitivity").glob("*")), self.path / "prediction" / "table.jsonl"]
         state = self.storage.complete(), *(path.stat().st_size for path in files if path.exists())
         if self._fitted is None or self._fitted[0] != state:
             self._fitted = state, Predictor(self)

@@ -100,7 +100,7 @@ class Outline:
         """The groups of a granularity and their scores; None where the model has none."""
         key = granularity, importance
         if key not in self._structures:
-            step = Prune(granularity=granularity, importance=importance)
+            step = Prune.model_validate({"granularity": granularity, "importance": importance})
             try:
                 structure: Structure | None = Structure(Work(self.module), step, self.context)
             except WorkbenchError:

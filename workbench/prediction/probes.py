@@ -1,14 +1,14 @@
 """Probes: the accuracy of a recipe without its trainings, tried in memory on some validation samples."""
 
 import copy
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
+from workbench import lines
 from workbench.carry_out import context_of
 from workbench.errors import WorkbenchError
 from workbench.quantization.activations import rounded_inputs
@@ -38,28 +38,15 @@ class Probes:
 
     def __init__(self, path: Path):
         self.path = path
-        self.found = {Recipe.from_dict(probe.recipe).hash: probe for probe in self._read()}
+        self.found = {Recipe.from_dict(fact["recipe"]).hash: Probe(**fact) for fact in lines.read(path)}
 
     def of(self, recipe: Recipe) -> Probe | None:
         """What was found of a recipe, its trainings left out; None where it wasn't tried."""
         return self.found.get(without_training(recipe).hash)
 
     def add(self, probe: Probe) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(probe)) + "\n")
+        lines.append(self.path, asdict(probe))
         self.found[Recipe.from_dict(probe.recipe).hash] = probe
-
-    def _read(self) -> Iterator[Probe]:
-        if not self.path.exists():
-            return
-        for line in self.path.read_bytes().split(b"\n")[:-1]:
-            try:
-                probe = Probe(**json.loads(line))
-                Recipe.from_dict(probe.recipe)
-            except (ValueError, TypeError, WorkbenchError):  # cut short by a kill, or of another version
-                continue
-            yield probe
 
 
 def probes_of(study: "Study") -> Probes:

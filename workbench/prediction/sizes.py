@@ -1,4 +1,4 @@
-"""Bytes of the file, before there is one: by what files of the same form took, or by arithmetic where there are none."""
+"""Bytes of the file, before there is one: by what files of the same form took, else by arithmetic."""
 
 from collections.abc import Sequence
 

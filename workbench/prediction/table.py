@@ -3,15 +3,16 @@
 import copy
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from scipy.stats import qmc
 
+from workbench import lines
 from workbench.carry_out import context_of
 from workbench.errors import WorkbenchError
 from workbench.estimates import Estimate
@@ -59,22 +60,11 @@ class Table:
 
     def __init__(self, path: Path):
         self.path = path
-        self.rows = list(self._read())
+        self.rows = [Row.model_validate(fact) for fact in lines.read(path)]
 
     def add(self, row: Row) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(row.model_dump_json() + "\n")
+        lines.append(self.path, row.model_dump())
         self.rows.append(row)
-
-    def _read(self) -> Iterator[Row]:
-        if not self.path.exists():
-            return
-        for line in self.path.read_bytes().split(b"\n")[:-1]:
-            try:
-                yield Row.model_validate_json(line)
-            except ValidationError:  # cut short by a kill; others tell enough
-                continue
 
 
 def table_of(study: "Study") -> Table:

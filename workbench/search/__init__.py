@@ -1,0 +1,5 @@
+"""Search for the recipes of the best trade-offs."""
+
+from workbench.search.outcome import Outcome
+
+__all__ = ["Outcome"]

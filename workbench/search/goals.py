@@ -1,0 +1,212 @@
+"""What a search is after: objectives and limits, by the names that people use, taken from metrics or predictions."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.errors import WorkbenchError, lookup
+from workbench.estimates import Estimate
+from workbench.metrics import Metrics, bytes_text
+from workbench.prediction import Prediction
+
+Figure = float | Estimate | None
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Something that can be made better, or kept within a limit.
+
+    Attributes
+    ----------
+    name : str
+    better : int
+        1 where more is better, -1 where less is.
+    measured, predicted : callable
+        From what was measured or predicted of a trial, and the baseline's metrics, to the figure; None where there is
+        none.
+    text : callable
+        A figure for people.
+    exact_limit : bool
+        Whether what is measured is certain, or has an interval.
+    """
+
+    name: str
+    better: int
+    measured: Callable[[Metrics, Metrics], float | None]
+    predicted: Callable[[Prediction, Metrics], Figure]
+    text: Callable[[float], str]
+
+
+def _latency(metrics: Metrics, baseline: Metrics) -> float | None:
+    """On the baseline's scale, as only paired figures can be compared."""
+    whole = baseline.latency.value if baseline.latency else None
+    if metrics.speedup is None:
+        return whole if metrics.latency is not None and not metrics.simulated and metrics == baseline else None
+    return whole / metrics.speedup.value if whole else None
+
+
+def _drop(accuracy: Figure, baseline: Metrics) -> Figure:
+    if isinstance(accuracy, Estimate):
+        top = baseline.accuracy.value
+        return Estimate(value=top - accuracy.value, low=top - accuracy.high, high=top - accuracy.low)
+    return None
+
+
+def _percent(value: float) -> str:
+    return f"{value:.2%}"
+
+
+QUANTITIES: dict[str, Quantity] = {
+    quantity.name: quantity
+    for quantity in (
+        Quantity("accuracy", 1, lambda m, b: m.accuracy.value, lambda p, b: p.accuracy, _percent),
+        Quantity(
+            "accuracy_drop",
+            -1,
+            lambda m, b: b.accuracy.value - m.accuracy.value,
+            lambda p, b: _drop(p.accuracy, b),
+            lambda value: f"{100 * value:.2f} points",
+        ),
+        Quantity("size_bytes", -1, lambda m, b: m.size_bytes, lambda p, b: p.size_bytes, bytes_text),
+        Quantity("latency", -1, _latency, lambda p, b: p.latency, lambda value: f"{value:.3g} ms"),
+        Quantity(
+            "speedup",
+            1,
+            lambda m, b: m.speedup.value if m.speedup else (1.0 if m == b else None),
+            lambda p, b: p.speedup,
+            lambda value: f"{value:.2f}x",
+        ),
+        Quantity("macs", -1, lambda m, b: m.macs, lambda p, b: p.macs, lambda value: f"{value:,.0f} MACs"),
+        Quantity(
+            "parameters",
+            -1,
+            lambda m, b: m.parameters,
+            lambda p, b: p.parameters,
+            lambda value: f"{value:,.0f} parameters",
+        ),
+        Quantity("memory", -1, lambda m, b: m.process.peak_bytes if m.process else None, lambda p, b: None, bytes_text),
+        Quantity(
+            "energy",
+            -1,
+            lambda m, b: m.energy.millijoules if m.energy else None,
+            lambda p, b: None,
+            lambda value: f"{value:.3g} mJ",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Objectives, all at once, under limits.
+
+    Attributes
+    ----------
+    objectives : tuple of str
+        The first counts most where one trial has to be chosen.
+    limits : dict of str to float
+        The most of what is better less, the least of what is better more.
+    """
+
+    objectives: tuple[str, ...]
+    limits: dict[str, float]
+
+    @classmethod
+    def of(cls, objectives: Sequence[str] | str, limits: Mapping[str, float] | None, baseline: Metrics) -> "Goal":
+        """Checked against what there is.
+
+        Raises
+        ------
+        WorkbenchError
+            On a name that isn't known, a limit that nothing can keep, or what wasn't measured of the baseline.
+        """
+        names = (objectives,) if isinstance(objectives, str) else tuple(dict.fromkeys(objectives))
+        if not names:
+            raise WorkbenchError("A search needs an objective.", f"Choose from: {', '.join(QUANTITIES)}.")
+        limits = dict(limits or {})
+        for name in (*names, *limits):
+            quantity = lookup(QUANTITIES, name, "objective")
+            if quantity.measured(baseline, baseline) is None:
+                raise WorkbenchError(
+                    f"This study doesn't measure {name}.", "Choose another objective, runtime or device."
+                )
+        for name, limit in limits.items():
+            _possible(name, float(limit))
+        if "accuracy" in limits and "accuracy_drop" in limits:
+            least = baseline.accuracy.value - limits["accuracy_drop"]
+            if limits["accuracy"] > 1 or least > 1:
+                raise WorkbenchError("The limits on accuracy contradict each other.", "Keep one of them.")
+        latency = baseline.latency.value if baseline.latency else None
+        if latency and "speedup" in limits and "latency" in limits and len({"speedup", "latency"} & set(names)) == 0:
+            tightest = min(limits["latency"], latency / limits["speedup"])
+            limits = {**limits, "latency": tightest}
+        return cls(names, limits)
+
+    def values(self, metrics: Metrics, baseline: Metrics) -> list[float] | None:
+        """The objectives of what was measured; None where one of them is not known."""
+        found = [QUANTITIES[name].measured(metrics, baseline) for name in self.objectives]
+        return None if any(value is None for value in found) else [float(value) for value in found if value is not None]
+
+    def violations(self, metrics: Metrics, baseline: Metrics) -> dict[str, float]:
+        """By how much each limit is broken, as a share of what it is relative to; 0 or less where it is kept."""
+        return {
+            name: violation(name, limit, QUANTITIES[name].measured(metrics, baseline), baseline)
+            for name, limit in self.limits.items()
+        }
+
+    def kept(self, metrics: Metrics, baseline: Metrics) -> bool:
+        """Whether every limit is."""
+        return all(over <= 0 for over in self.violations(metrics, baseline).values())
+
+
+def violation(name: str, limit: float, value: float | None, baseline: Metrics) -> float:
+    """By how much a figure breaks a limit, relative to the baseline's own; infinite where there is no figure."""
+    if value is None:
+        return float("inf")
+    quantity = QUANTITIES[name]
+    scale = 1.0 if name in ("accuracy", "accuracy_drop") else abs(quantity.measured(baseline, baseline) or 1.0)
+    return -quantity.better * (value - limit) / scale
+
+
+def hypervolume(points: np.ndarray) -> float:
+    """The share of the box between the ideal (0, ...) and the reference (1, ...) that points dominate.
+
+    Parameters
+    ----------
+    points : numpy.ndarray
+        Shape (points, objectives), each to be minimized; see `normalized`.
+    """
+    import moocore
+
+    inside = points[(points < 1).all(axis=1)] if len(points) else points
+    return float(moocore.hypervolume(inside, ref=np.ones(points.shape[1]))) if len(inside) else 0.0
+
+
+def normalized(values: Sequence[float], goal: Goal, baseline: Metrics) -> list[float]:
+    """Objectives on one scale: 0 is ideal, 1 the baseline's own figure; for accuracy 10 points below the baseline.
+
+    Accuracy: share of 10 points lost. What is better less: a share of the baseline's. What is better more: the
+    baseline's over it.
+    """
+    out = []
+    for name, value in zip(goal.objectives, values, strict=True):
+        own = QUANTITIES[name].measured(baseline, baseline) or 1.0
+        if name == "accuracy":
+            out.append(max(0.0, (own - value) / 0.10))
+        elif name == "accuracy_drop":
+            out.append(max(0.0, value / 0.10))
+        else:
+            out.append(value / own if QUANTITIES[name].better < 0 else own / max(value, 1e-12))
+    return out
+
+
+def _possible(name: str, limit: float) -> None:
+    if name == "accuracy" and not 0 <= limit <= 1:
+        raise WorkbenchError(f"An accuracy of {limit:g} can't be.", "Give a share between 0 and 1, such as 0.97.")
+    if name == "accuracy_drop" and not 0 <= limit < 1:
+        raise WorkbenchError(
+            f"A drop in accuracy of {limit:g} can't be a limit.", "Give a share from 0 on: 0.01 is one point."
+        )
+    if name not in ("accuracy", "accuracy_drop") and not limit > 0:
+        raise WorkbenchError(f"{name} can't be at {limit:g}.", "Give a limit above 0.")

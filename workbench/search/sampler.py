@@ -1,0 +1,157 @@
+"""Samplers and the history of a search, by Optuna (the one file that imports it)."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from workbench.errors import WorkbenchError, lookup
+from workbench.recipe import Recipe
+from workbench.search.goals import QUANTITIES, Goal
+from workbench.search.space import Dimension, Space
+
+FAR = 1e9
+NUMBER, BROKEN = "trial", "limits broken by"
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+SAMPLERS = {
+    "tpe": lambda seed: optuna.samplers.TPESampler(
+        seed=seed, multivariate=True, group=True, constraints_func=_violations
+    ),
+    "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed, constraints_func=_violations),
+    "gp": lambda seed: optuna.samplers.GPSampler(seed=seed, constraints_func=_violations),
+    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+}
+
+
+class Sampler:
+    """Proposes recipes by what those before came to, and keeps the history where optuna-dashboard can open it.
+
+    Parameters
+    ----------
+    storage : pathlib.Path or str
+        A SQLite file, or the URL of another database.
+    name : str
+        Of the search in it; one that is there goes on.
+    goal : Goal
+    space : Space
+    kind : str
+        ``tpe``, ``nsga2``, ``gp`` or ``random``.
+    """
+
+    def __init__(self, storage: Path | str, name: str, goal: Goal, space: Space, kind: str = "tpe", seed: int = 0):
+        self.space, self.goal = space, goal
+        make = lookup(SAMPLERS, kind, "sampler")
+        directions = ["maximize" if QUANTITIES[name].better > 0 else "minimize" for name in goal.objectives]
+        url = f"sqlite:///{storage}" if isinstance(storage, Path) else storage
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is experimental in Optuna is pinned here
+            try:
+                kept = optuna.storages.RDBStorage(url)
+                self._history = optuna.create_study(
+                    storage=kept, study_name=name, directions=directions, load_if_exists=True
+                )
+            except Exception as error:  # a database may refuse in any way of its own
+                raise WorkbenchError(
+                    f"The search can't be kept in {storage}: {str(error).splitlines()[0]}",
+                    "Check the address and the permissions.",
+                ) from error
+            self._history.set_metric_names(list(goal.objectives))
+            # proposals come from a copy in memory, so that those not taken leave no trace
+            self._mind = optuna.create_study(directions=directions, sampler=make(seed))
+        for trial in self._history.get_trials(states=(TrialState.COMPLETE,)):
+            self._mind.add_trial(trial)
+
+    @property
+    def known(self) -> set[int]:
+        """The numbers of the study's trials that it was told of."""
+        return {trial.user_attrs[NUMBER] for trial in self._history.get_trials(deepcopy=False)}
+
+    def propose(self) -> tuple[Recipe, dict[str, Any]] | None:
+        """A recipe and its parameters; None where the knobs can't be combined."""
+        trial = self._mind.ask()
+        try:
+            return self.space.made(lambda dimension: _suggested(trial, dimension))
+        except WorkbenchError:
+            return None
+        finally:
+            self._mind.tell(trial, state=TrialState.FAIL)
+
+    def tell(
+        self, number: int, params: Mapping[str, Any], values: Sequence[float] | None, broken: Mapping[str, float]
+    ) -> None:
+        """What a trial came to: its objectives, and by how much each limit is broken; None if it failed.
+
+        Parameters
+        ----------
+        number : int
+            The trial's.
+        params : mapping
+        values : sequence of float or None
+        broken : mapping
+            At most 0 for a limit that is kept.
+        """
+        dimensions = {d.name: d for steps in self.space.steps.values() for d in steps.values()}
+        found = {name: dimensions.get(name) or Dimension(name, (False, True)) for name in params}
+        limits = [min(over, FAR) for over in broken.values()]  # databases know no infinity
+        frozen = create_trial(
+            state=TrialState.COMPLETE if values is not None else TrialState.FAIL,
+            params=dict(params),
+            distributions={name: _distribution(dimension) for name, dimension in found.items()},
+            values=list(values) if values is not None else None,
+            user_attrs={NUMBER: number, BROKEN: limits},
+            system_attrs={"constraints": limits},
+        )
+        self._history.add_trial(frozen)
+        if values is not None:
+            self._mind.add_trial(frozen)
+
+    def importance(self, objective: str) -> dict[str, float]:
+        """How much of what an objective varies by each knob accounts for; {} where trials are too few to tell.
+
+        By PED-ANOVA (Watanabe, Bansal & Hutter 2023, arXiv 2304.10255), over the knobs that all trials have.
+        """
+        place = self.goal.objectives.index(objective)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                return dict(
+                    optuna.importance.get_param_importances(
+                        self._history,
+                        evaluator=optuna.importance.PedAnovaImportanceEvaluator(),
+                        target=lambda trial: trial.values[place],
+                    )
+                )
+            except (RuntimeError, ValueError):
+                return {}
+
+
+def _violations(trial: FrozenTrial) -> Sequence[float]:
+    return trial.user_attrs.get(BROKEN, ())
+
+
+def _distribution(dimension: Dimension) -> BaseDistribution:
+    if dimension.choices:
+        return CategoricalDistribution(dimension.choices)
+    if dimension.whole:
+        return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log)
+    # steps are rounded to when a value is used, as a range needn't be a whole number of them
+    return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
+
+
+def _suggested(trial: optuna.Trial, dimension: Dimension) -> Any:
+    if dimension.choices:
+        return trial.suggest_categorical(dimension.name, dimension.choices)
+    if dimension.whole:
+        return trial.suggest_int(dimension.name, int(dimension.low), int(dimension.high), log=dimension.log)
+    value = trial.suggest_float(dimension.name, dimension.low, dimension.high, log=dimension.log)
+    return dimension.at(dimension.place(value) or 0.0)

@@ -1,0 +1,296 @@
+"""Search: propose many recipes, predict them all, look at a few, carry out the most promising, and learn."""
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+from workbench.errors import Cancelled, WorkbenchError
+from workbench.estimates import Estimate
+from workbench.prediction import CONFIDENCE, Prediction
+from workbench.prediction.probes import measure_probes
+from workbench.prediction.table import measure_table, table_of
+from workbench.recipe import Recipe
+from workbench.search.budget import Budget
+from workbench.search.costs import Costs
+from workbench.search.goals import QUANTITIES, Goal, hypervolume, normalized, violation
+from workbench.search.outcome import Outcome, Progress, measured, points, volume
+from workbench.search.sampler import Sampler
+from workbench.search.space import Space
+from workbench.sensitivity import Sensitivity, known_sensitivity, sensitivity
+
+if TYPE_CHECKING:
+    from workbench.study import Study
+
+POOL = {"sampled": 12, "random": 12, "near": 24}
+"""Candidates of each round: from Optuna's sampler, by chance, and near the front."""
+DRAWS = 32  # of a prediction's figures
+UNKNOWN = 0.3  # how far a figure may be from the baseline's that nothing is known of: deviation of its logarithm
+LOOKS = 3  # candidates of a round that are tried without training before one is carried out
+TABLE_SHARE, TABLE_MOST = 0.1, 60.0  # of the time, and seconds, for the table of speeds
+
+
+def search(
+    study: "Study",
+    objectives: Sequence[str] | str,
+    limits: Mapping[str, float] | None,
+    budget: str | int | timedelta,
+    space: Mapping[str, Any] | None = None,
+    sampler: str = "tpe",
+    predicting: bool = True,
+    seed: int = 0,
+    storage: str | None = None,
+    report: Callable[..., None] = lambda **facts: None,
+) -> Outcome:
+    """What `Study.search` does; its parameters are told there.
+
+    Parameters
+    ----------
+    predicting : bool
+        Whether candidates are predicted and looked at first; without, it is the sampler's own search.
+    """
+    spending = Budget.of(budget)
+    baseline = study.measured_baseline(lambda facts: report(share=0.0, message="Measuring the baseline"))
+    assert baseline.metrics is not None
+    goal = Goal.of(objectives, limits, baseline.metrics)
+    checked = Space.of(space, study.runtime, seed=seed)
+    least = Costs.known(study).fixed
+    if spending.left < least:
+        raise WorkbenchError(
+            f"A trial takes about {least:.0f} s here, so {spending} are too few.", "Give a larger budget."
+        )
+    known = _prepared(study, spending, report) if predicting else None
+    searched = Space.of(space, study.runtime, known, seed) if known else checked
+    name = sha256(repr((goal, sorted(searched.steps.items()), sampler)).encode()).hexdigest()[:8]
+    file = study.path / "search.db"
+    history = Sampler(storage or file, f"{study.settings['model']}-{name}", goal, searched, sampler, seed)
+    return Search(study, goal, searched, spending, history, predicting).run(report)
+
+
+def _prepared(study: "Study", budget: Budget, report: Callable[..., None]) -> Sensitivity | None:
+    """What predictions go by, as far as a part of the time reaches."""
+
+    def until(share: float) -> Callable[..., None]:
+        def told(**facts: Any) -> None:
+            report(**{**facts, "share": min(1.0, budget.spent if budget.seconds else 0.0)})
+            if budget.seconds and budget.spent > share:
+                raise _Enough
+
+        return told
+
+    for part, share in ((lambda r: sensitivity(study, report=r), 0.2), (lambda r: measure_probes(study, r), 0.3)):
+        with contextlib.suppress(_Enough):
+            part(until(share))
+    if not table_of(study).rows:
+        seconds = min(TABLE_MOST, TABLE_SHARE * budget.seconds) if budget.seconds else TABLE_MOST
+        measure_table(study, seconds, until(1.0))
+    return known_sensitivity(study)
+
+
+class _Enough(Exception):
+    """So much of the time was for this, and no more."""
+
+
+@dataclass
+class Candidate:
+    """A recipe that might be carried out, with the parameters that made it, and what it promises."""
+
+    recipe: Recipe
+    params: dict[str, Any]
+    prediction: Prediction | None = None
+    promise: float = 0.0
+
+
+class Search:
+    """One run of a search; `run` goes on until the budget is spent.
+
+    Every round, candidates come from Optuna's sampler, from chance, and from the neighbourhood of the front; all are
+    predicted; those of the largest expected hypervolume improvement for each second that they would take (Emmerich,
+    Giannakoglou & Naujoks 2006, by Monte Carlo; divided by cost as in Snoek, Larochelle & Adams 2012), times the
+    chance that they keep the limits, are tried without their trainings; and the best of them is carried out and
+    measured. What trials cost and what they come to is learned on the way.
+
+    Parameters
+    ----------
+    study : Study
+    goal : Goal
+    space : Space
+    budget : Budget
+    sampler : Sampler
+    predicting : bool
+        Whether candidates are predicted; if not, each of the sampler's proposals is carried out.
+    """
+
+    def __init__(
+        self, study: "Study", goal: Goal, space: Space, budget: Budget, sampler: Sampler, predicting: bool = True
+    ):
+        self.study, self.goal, self.space, self.budget, self.sampler = study, goal, space, budget, sampler
+        self.predicting = predicting
+        self.generator = np.random.default_rng(space.seed)
+        metrics = study.baseline.metrics
+        assert metrics is not None
+        self.baseline = metrics
+        self.history: list[Progress] = []
+        self.params: dict[int, dict[str, Any]] = {}
+        self.tried = {trial.recipe.hash for trial in study.trials if trial.state in ("complete", "failed")}
+
+    def run(self, report: Callable[..., None]) -> Outcome:
+        """Search until the budget is spent, the space is, or `report` raises `Cancelled`; always with an outcome."""
+        ended = f"The search ended as its {self.budget} were spent."
+        try:
+            self._told_of_earlier()
+            while self.budget.spent < 1:
+                chosen = self._choose(report)
+                if chosen is None:
+                    ended = "The search ended as nothing new was left to try within its budget."
+                    break
+                self._carry_out(chosen, report)
+        except Cancelled:
+            ended = "The search was stopped by the user."
+        importance = {name: self.sampler.importance(name) for name in self.goal.objectives}
+        return Outcome(self.study, self.goal, self.history, importance, ended)
+
+    def _told_of_earlier(self) -> None:
+        """What is in the study already counts, whoever ran it."""
+        known = self.sampler.known
+        for trial in measured(self.study, self.goal):
+            params = self.space.params(trial.recipe)
+            if params is not None:
+                self.params[trial.number] = params
+                if trial.number not in known:
+                    self._tell(trial.number, params)
+        self._progress()
+
+    def _choose(self, report: Callable[..., None]) -> Candidate | None:
+        if not self.predicting:
+            fresh = (self._proposed() for _ in range(100))
+            return next((c for c in fresh if c and self._new(c)), None)
+        pool = self._pool()
+        costs = Costs.known(self.study)
+        affordable = [c for c in pool if costs.seconds(c.recipe) <= self.budget.left]
+        self._judge(affordable, costs)
+        if not affordable:
+            return None
+        best = sorted(affordable, key=lambda c: c.promise, reverse=True)[:LOOKS]
+        for candidate in best:
+            self._say(report, f"Looking at {candidate.recipe.describe()}")
+            try:
+                candidate.prediction = self.study.predict(candidate.recipe, look=True)
+            except WorkbenchError:  # carried out, it would fail with the same words
+                self.tried.add(candidate.recipe.hash)
+                candidate.prediction = None
+        self._judge(best, costs, predicted=True)
+        best = [c for c in best if c.prediction is not None and self._new(c)]
+        return max(best, key=lambda c: c.promise) if best else self._choose(report)
+
+    def _pool(self) -> list[Candidate]:
+        candidates = [c for _ in range(POOL["sampled"]) if (c := self._proposed())]
+        front = [t.number for t in Outcome(self.study, self.goal).front if t.number in self.params]
+        for place in range(POOL["random"] + (POOL["near"] if front else 0)):
+            with contextlib.suppress(WorkbenchError):  # knobs that can't be combined make no candidate
+                if place < POOL["random"]:
+                    made = self.space.random(self.generator)
+                else:
+                    made = self.space.near(self.params[int(self.generator.choice(front))], self.generator)
+                candidates.append(Candidate(*made))
+        unique = {c.recipe.hash: c for c in candidates if self._new(c)}
+        return list(unique.values())
+
+    def _proposed(self) -> Candidate | None:
+        proposed = self.sampler.propose()
+        return Candidate(*proposed) if proposed else None
+
+    def _new(self, candidate: Candidate) -> bool:
+        return len(candidate.recipe) > 0 and candidate.recipe.hash not in self.tried
+
+    def _judge(self, candidates: Sequence[Candidate], costs: Costs, predicted: bool = False) -> None:
+        """Expected improvement of the front's hypervolume, within the limits, for each second of work."""
+        trials = [t for t in measured(self.study, self.goal) if t.metrics and self.goal.kept(t.metrics, self.baseline)]
+        front = points(self.study, self.goal, trials)
+        now, feasible = hypervolume(front), len(front) > 0
+        noise = stats.norm.ppf((np.arange(DRAWS) + 0.5) / DRAWS)
+        for candidate in candidates:
+            if not predicted:
+                try:
+                    candidate.prediction = self.study.predict(candidate.recipe)
+                except WorkbenchError:  # what can't be predicted has to be tried by chance
+                    candidate.prediction = None
+            if candidate.prediction is None:
+                candidate.promise = 0.0
+                continue
+            draws = self._draws(candidate.prediction, noise)
+            kept = self._within(candidate.prediction, noise)
+            gains = [hypervolume(np.vstack([front, row])) - now for row in draws]
+            improvement = float(np.mean(np.array(gains) * kept))
+            likely = float(np.mean(kept))
+            wanted = improvement if feasible or not self.goal.limits else likely + improvement
+            candidate.promise = wanted / costs.seconds(candidate.recipe)
+
+    def _draws(self, prediction: Prediction, noise: np.ndarray) -> np.ndarray:
+        """Normalized objectives by what the prediction leaves open, shape (DRAWS, objectives)."""
+        columns = []
+        for place, name in enumerate(self.goal.objectives):
+            # each figure is drawn in an order of its own, as one says nothing of the others
+            order = np.random.default_rng(place).permutation(DRAWS)
+            columns.append(self._drawn(name, prediction, noise)[order])
+        return np.array([normalized(row, self.goal, self.baseline) for row in np.array(columns).T])
+
+    def _within(self, prediction: Prediction, noise: np.ndarray) -> np.ndarray:
+        kept = np.ones(DRAWS, bool)
+        for name, limit in self.goal.limits.items():
+            drawn = self._drawn(name, prediction, noise)
+            kept &= np.array([not violation(name, limit, value, self.baseline) > 0 for value in drawn])
+        return kept
+
+    def _drawn(self, name: str, prediction: Prediction, noise: np.ndarray) -> np.ndarray:
+        quantity = QUANTITIES[name]
+        own = quantity.measured(self.baseline, self.baseline) or 1.0
+        return _drawn(quantity.predicted(prediction, self.baseline), noise, own)
+
+    def _carry_out(self, candidate: Candidate, report: Callable[..., None]) -> None:
+        self.tried.add(candidate.recipe.hash)
+        late = False
+
+        def told(facts: dict[str, Any]) -> None:
+            nonlocal late
+            self._say(report, f"Trial: {candidate.recipe.describe()}", trial=facts)
+            if self.budget.left < 0:
+                late = True
+                raise Cancelled
+
+        trial = self.study.run(candidate.recipe, told)
+        self.budget.done += 1
+        self.params[trial.number] = candidate.params
+        if trial.state == "cancelled" and not late:
+            raise Cancelled
+        self._tell(trial.number, candidate.params)
+        self._progress()
+
+    def _tell(self, number: int, params: dict[str, Any]) -> None:
+        metrics = self.study.trial(number).metrics
+        values = self.goal.values(metrics, self.baseline) if metrics else None
+        broken = self.goal.violations(metrics, self.baseline) if metrics else dict.fromkeys(self.goal.limits, np.inf)
+        self.sampler.tell(number, params, values, broken)
+
+    def _progress(self) -> None:
+        seconds = time.monotonic() - self.budget.began
+        self.history.append(Progress(seconds, self.budget.done, volume(self.study, self.goal)))
+
+    def _say(self, report: Callable[..., None], message: str, **facts: Any) -> None:
+        report(share=min(1.0, self.budget.spent), message=message, hypervolume=self.history[-1].hypervolume, **facts)
+
+
+def _drawn(figure: float | Estimate | None, noise: np.ndarray, own: float) -> np.ndarray:
+    """Draws of a predicted figure; of one that nothing is known of, around the baseline's own."""
+    if isinstance(figure, Estimate):
+        deviation = (figure.high - figure.low) / (2 * stats.norm.ppf((1 + CONFIDENCE) / 2))
+        return figure.value + deviation * noise
+    if figure is None:
+        return own * np.exp(UNKNOWN * noise)
+    return np.full(len(noise), float(figure))

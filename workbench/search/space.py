@@ -1,0 +1,273 @@
+"""Where a search looks: knobs and their ranges, taken from the declarations, narrowed by the user."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.errors import WorkbenchError, lookup, nearest
+from workbench.knobs import Knob, knobs
+from workbench.recipe import Recipe
+from workbench.runtimes import Runtime
+from workbench.steps import STEPS, Step
+
+if TYPE_CHECKING:
+    from workbench.sensitivity import Sensitivity
+
+ORDER = ("prune", "distill", "finetune", "quantize")
+USUAL: dict[str, Any] = {
+    "prune.ratio": (0.1, 0.9),
+    "prune.granularity": ["channel"],
+    "prune.importance": ["l2", "taylor"],
+    "prune.scope": ["layer", "global"],
+    "prune.round_to": [1, 8],
+    "distill.epochs": [1, 2, 3],
+    "distill.learning_rate": (1e-4, 5e-3),
+    "distill.temperature": (1.0, 8.0),
+    "distill.alpha": (0.0, 0.9),
+    "distill.targets": ["soft"],
+    "finetune": False,
+    "quantize.weight_bits": [8],
+    "quantize.mode": ["static"],
+    "quantize.simulate": [False],
+}
+"""What is searched where the user says nothing: what usually pays, and what this machine has kernels for."""
+ALLOCATION = "prune.allocation"
+"""Whether the ratio goes to layers as the knobs say, or as the sensitivity of each layer advises."""
+
+REACH, ANEW = 0.15, 0.2  # how far a neighbour's knobs move, as a share of their range; how many are drawn anew
+
+Suggest = Callable[["Dimension"], Any]
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One knob that is searched: a choice, or a range."""
+
+    name: str
+    choices: tuple = ()
+    low: float = 0.0
+    high: float = 0.0
+    step: float | None = None
+    log: bool = False
+    whole: bool = False
+
+    def at(self, share: float) -> Any:
+        """The value at a share of the range, in [0, 1]."""
+        if self.choices:
+            return self.choices[min(int(share * len(self.choices)), len(self.choices) - 1)]
+        if self.log:
+            value = float(np.exp(np.log(self.low) + share * (np.log(self.high) - np.log(self.low))))
+        else:
+            value = self.low + share * (self.high - self.low)
+        if self.step:
+            value = round(self.low + round((value - self.low) / self.step) * self.step, 10)
+        return round(value) if self.whole else min(max(value, self.low), self.high)
+
+    def place(self, value: Any) -> float | None:
+        """Where a value lies, in [0, 1]; None where it is outside."""
+        if self.choices:
+            return (self.choices.index(value) + 0.5) / len(self.choices) if value in self.choices else None
+        if not isinstance(value, (int, float)) or not self.low <= value <= self.high:
+            return None
+        if self.log:
+            return float((np.log(value) - np.log(self.low)) / (np.log(self.high) - np.log(self.low) or 1))
+        return (value - self.low) / (self.high - self.low or 1)
+
+
+@dataclass(frozen=True)
+class Space:
+    """The dimensions by step, and how a point of them becomes a recipe.
+
+    Attributes
+    ----------
+    steps : dict of str to dict of str to Dimension
+        By the step's name in a recipe file, in the order in which they are carried out.
+    seed : int
+    sensitivity : Sensitivity or None
+        For allocations by layer.
+    """
+
+    steps: dict[str, dict[str, Dimension]]
+    always: frozenset[str] = frozenset()
+    seed: int = 0
+    sensitivity: "Sensitivity | None" = field(default=None, compare=False)
+
+    @classmethod
+    def of(
+        cls,
+        narrowed: Mapping[str, Any] | None,
+        runtime: Runtime,
+        sensitivity: "Sensitivity | None" = None,
+        seed: int = 0,
+    ) -> "Space":
+        """What is usual, narrowed or widened by the user.
+
+        Parameters
+        ----------
+        narrowed : mapping, optional
+            From ``"step.knob"`` to a list of choices, a (low, high) range, or one value; from ``"step"`` to False to
+            leave a step out, or True to have it always.
+        runtime : Runtime
+        sensitivity : Sensitivity, optional
+
+        Raises
+        ------
+        WorkbenchError
+            On an unknown step or knob, a value outside of its declared bounds, or a space of no or one point.
+        """
+        wishes = {**USUAL, **dict(narrowed or {})}
+        if any(key.split(".")[0] == "finetune" for key in narrowed or {}) and "finetune" not in (narrowed or {}):
+            wishes.pop("finetune")
+        for key in wishes:
+            lookup(STEPS, key.split(".")[0], "step")
+        steps: dict[str, dict[str, Dimension]] = {}
+        asked = dict.fromkeys(key.split(".")[0] for key in wishes)
+        for name in [*ORDER, *(n for n in asked if n not in ORDER)]:
+            if name not in asked or wishes.get(name) is False:
+                continue
+            steps[name] = _dimensions(name, wishes)
+        if "quantize" in steps and not runtime.kernels and not any(steps["quantize"]["simulate"].choices):
+            del steps["quantize"]
+        if "prune" in steps and sensitivity is not None and "prune.layers" not in wishes:
+            steps["prune"][ALLOCATION] = Dimension(ALLOCATION, ("knobs", "sensitivity"))
+        space = cls(steps, frozenset(n for n in steps if wishes.get(n) is True), seed, sensitivity)
+        if space.points() < 2:
+            raise WorkbenchError(
+                "This search space has a single point.", "Run that recipe, or widen the range of a knob."
+            )
+        return space
+
+    def points(self) -> float:
+        """How many recipes there are; infinite where a knob is a range."""
+        count = 1.0
+        for name, dimensions in self.steps.items():
+            each = 1.0
+            for dimension in dimensions.values():
+                each *= len(dimension.choices) or (1.0 if dimension.low == dimension.high else float("inf"))
+            count *= each if name in self.always else each + 1
+        return count
+
+    def made(self, suggest: Suggest) -> tuple[Recipe, dict[str, Any]]:
+        """The recipe that suggestions for each dimension make, and these by their names.
+
+        Raises
+        ------
+        WorkbenchError
+            If the knobs can't be combined.
+        """
+        params: dict[str, Any] = {}
+        steps: list[Step] = []
+        for name, dimensions in self.steps.items():
+            if name not in self.always:
+                params[name] = suggest(_switch(name))
+                if not params[name]:
+                    continue
+            values = {}
+            for dimension in dimensions.values():
+                params[dimension.name] = values[dimension.name.split(".", 1)[1]] = suggest(dimension)
+            if values.pop("allocation", "knobs") == "sensitivity" and self.sensitivity is not None:
+                ratios = self.sensitivity.ratios(1 - values["ratio"])
+                values = {"ratio": 0.0, "layers": ratios, "round_to": values.get("round_to", 1)}
+            steps.append(STEPS[name](**values))
+        return Recipe(steps, self.seed), params
+
+    def params(self, recipe: Recipe) -> dict[str, Any] | None:
+        """The suggestions that make a recipe; None where it lies outside of the space."""
+        given = {step.key(): step for step in recipe}
+        if len(given) < len(recipe) or list(given) != [name for name in self.steps if name in given]:
+            return None
+        found: dict[str, Any] = {}
+        for name, dimensions in self.steps.items():
+            if name not in self.always:
+                found[_switch(name).name] = name in given
+            elif name not in given:
+                return None
+            if name not in given:
+                continue
+            step, plain = given[name], type(given[name])()
+            for field_name, knob_value in step.model_dump().items():
+                key = f"{name}.{field_name}"
+                if key in dimensions:
+                    if dimensions[key].place(knob_value) is None:
+                        return None
+                    found[key] = knob_value
+                elif knob_value != getattr(plain, field_name):
+                    return None
+            if ALLOCATION in dimensions and name == "prune":
+                found[ALLOCATION] = "knobs"
+        return found
+
+    def random(self, generator: np.random.Generator) -> tuple[Recipe, dict[str, Any]]:
+        """A recipe by chance, and its parameters."""
+        return self.made(lambda dimension: dimension.at(float(generator.random())))
+
+    def near(self, params: Mapping[str, Any], generator: np.random.Generator) -> tuple[Recipe, dict[str, Any]]:
+        """A recipe like another, and its parameters: each knob moved a little, one in five anew."""
+
+        def moved(dimension: Dimension) -> Any:
+            place = dimension.place(params[dimension.name]) if dimension.name in params else None
+            if place is None or generator.random() < ANEW:
+                return dimension.at(float(generator.random()))
+            if dimension.choices:
+                return params[dimension.name]
+            return dimension.at(float(np.clip(place + REACH * generator.normal(), 0, 1)))
+
+        return self.made(moved)
+
+
+def _switch(step: str) -> Dimension:
+    return Dimension(step, (False, True))
+
+
+def _dimensions(step: str, wishes: Mapping[str, Any]) -> dict[str, Dimension]:
+    declared = {knob.name: knob for knob in knobs(STEPS[step])}
+    for key in wishes:
+        owner, _, name = key.partition(".")
+        if owner == step and name and name not in declared:
+            raise WorkbenchError(f"{STEPS[step].__name__} has no knob '{name}'.", nearest(name, list(declared)))
+    found = {}
+    for name, knob in declared.items():
+        key = f"{step}.{name}"
+        if key in wishes or not knob.advanced:
+            dimension = _dimension(key, knob, wishes.get(key))
+            if dimension is not None:
+                found[key] = dimension
+    return found
+
+
+def _dimension(key: str, knob: Knob, wish: Any) -> Dimension | None:
+    figures = knob.kind in ("share", "number", "integer")
+    if isinstance(wish, tuple) and len(wish) == 2 and figures:
+        low, high = wish
+        if low > high:
+            raise WorkbenchError(f"The range of {key} goes from {low:g} to {high:g}.", "Give the lower one first.")
+        _within(key, low)
+        _within(key, high)
+        return _range(key, knob, low, high)
+    if wish is not None:
+        choices = tuple(wish) if isinstance(wish, (list, set, frozenset)) else (wish,)
+        if not choices:
+            raise WorkbenchError(f"There is nothing to choose from for {key}.", "Give at least one value.")
+        for choice in choices:
+            _within(key, choice)
+        return Dimension(key, choices)
+    if knob.kind == "choice":
+        return Dimension(key, knob.choices)
+    if knob.kind == "switch":
+        return Dimension(key, (False, True))
+    if knob.low is None or knob.high is None:
+        return None  # a text or a table has no range
+    return _range(key, knob, knob.low, knob.high)
+
+
+def _range(key: str, knob: Knob, low: float, high: float) -> Dimension:
+    step = None if knob.log else knob.step
+    return Dimension(key, low=low, high=high, step=step, log=knob.log, whole=knob.kind == "integer")
+
+
+def _within(key: str, value: Any) -> None:
+    """Let the declaration judge: what it refuses is not searched."""
+    step, _, name = key.partition(".")
+    STEPS[step](**{name: value})
