@@ -20,12 +20,14 @@ async function copy(text) {
   }
 }
 
-// The handles of sliders, the bars of progress, and fields without a label beside them have no names of their own.
+// Buttons with a sign, handles of sliders, bars of progress, and fields without a label have no names of their own.
 function nameHandles(root) {
   for (const slider of root.querySelectorAll("[role=slider]:not([aria-label]), [role=progressbar]:not([aria-label])")) {
     const label = slider.closest(".jupyter-widgets")?.querySelector(".widget-label")?.textContent;
     slider.setAttribute("aria-label", label || slider.closest("[data-name]")?.dataset.name || "progress");
   }
+  for (const button of root.querySelectorAll("button[title]:not([aria-label])"))
+    if (!/\p{L}/u.test(button.textContent)) button.setAttribute("aria-label", button.title);
   for (const field of root.querySelectorAll("select[title]:not([aria-label]), input[title]:not([aria-label])")) {
     const label = field.labels?.[0];
     if (!label?.textContent.trim() || label.offsetParent === null) field.setAttribute("aria-label", field.title);
