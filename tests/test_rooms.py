@@ -14,7 +14,20 @@ ROOT = Path(__file__).parent.parent
 FACES = {"widgets", "ipywidgets", "bokeh", "jupyter_bokeh", "IPython", "ipykernel", "jupyterlab", "voila", "traitlets"}
 VOLATILE = {"torch_pruning", "onnx", "onnxruntime", "openvino", "ignite", "pebble", "pooch"}
 OPEN_TO_WIDGETS = {
-    *("data", "errors", "estimates", "goals", "knobs", "metrics", "models", "pair", "questions", "runtimes", "steps"),
+    *(
+        "data",
+        "errors",
+        "estimates",
+        "goals",
+        "handed",
+        "knobs",
+        "metrics",
+        "models",
+        "pair",
+        "questions",
+        "runtimes",
+        "steps",
+    ),
     *("storage", "study", "workers"),
 }
 

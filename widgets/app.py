@@ -20,6 +20,7 @@ from widgets.goals import OWN, GoalButtons
 from widgets.header import Header
 from widgets.history import TrialHistory
 from widgets.model_card import ModelCard
+from widgets.own import OwnFiles
 from widgets.pickers import Pickers
 from widgets.recipe_editor import RecipeEditor
 from widgets.texts import speak, text
@@ -87,6 +88,7 @@ class Workbench(w.VBox):
         self.plot = TradeoffPlot(self.study, dark=self.browser.dark)
         self.forecast = Forecast(self.plot.foresee, lambda study: self.workers.ask(study, 0, "predictions"))
         self.pickers = Pickers(self._given, on_open=lambda: self._guarded(self.open_study))
+        self.own = OwnFiles(self._where, lambda study: self._guarded(lambda: self._open_own(study)))
         self.history.observe(lambda change: self._guarded(lambda: self._choose(change["new"])), "selected")
         self.plot.observe(lambda change: self._guarded(lambda: self._choose(change["new"])), "selected")
         self.plot.observe(lambda change: self._guarded(lambda: self._side_by_side(change["new"])), "boxed")
@@ -98,6 +100,15 @@ class Workbench(w.VBox):
         self._set_study(None)
         self._set_study(self.pickers.study(self.folder))
         self._opened()
+
+    def _where(self) -> tuple[Path, str, str]:
+        return self.folder, self.pickers.runtime.value, self.pickers.device.value
+
+    def _open_own(self, study: Study) -> None:
+        """Open a study of files that were handed over."""
+        self._set_study(study)
+        self._opened()
+        self.browser.address = {"study": study.path.name, "trial": ""}
 
     def _set_study(self, study: Study | None) -> None:
         self.study, self._chosen, self._origin = study, None, None
@@ -276,7 +287,9 @@ class Workbench(w.VBox):
         self.message.value = f"<div role='alert'>{escape(sentence)}</div>" if sentence else ""
 
     def _page(self) -> list[w.Widget]:
-        model = w.VBox([_heading("model"), self.model, self.pickers]).add_class("wb-panel")
+        own = w.Accordion([self.own], titles=(text("own"),), selected_index=None).add_class("wb-more")
+        parts = [_heading("model"), self.model, self.pickers, *([] if self._given else [own])]
+        model = w.VBox(parts).add_class("wb-panel")
         goal = w.VBox([_heading("goal"), self.goals]).add_class("wb-panel")
         steps = w.VBox([w.HBox([_heading("steps"), self.undo]).add_class("wb-line"), self.editor]).add_class("wb-panel")
         knobs = w.VBox([model, goal, steps]).add_class("wb-knobs")

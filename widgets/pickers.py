@@ -9,6 +9,7 @@ import ipywidgets as w
 from widgets.controls import WIDE
 from widgets.texts import text
 from workbench import Study, WorkbenchError
+from workbench.handed import reopen
 from workbench.models import MODELS
 from workbench.runtimes import RUNTIMES
 from workbench.study import study_folder
@@ -76,9 +77,10 @@ class Pickers(w.VBox):
         known = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
         if name not in known:
             raise WorkbenchError(text("refuse.link", name=name), text("refuse.link.hint"))
-        study = Study.open(folder / name)
+        study = reopen(folder / name)
         s = study.settings
-        self.pick((s["model"], s["dataset"], s["runtime"], s["device"]))
+        if not s["own"]:
+            self.pick((s["model"], s["dataset"], s["runtime"], s["device"]))
         return study
 
     def _lists(self) -> tuple[w.Dropdown, ...]:
