@@ -83,7 +83,7 @@ class Workbench(w.VBox):
         )
         self.run_button.add_class("wb-run").on_click(lambda _: self._guarded(self.run))
         self.chosen = Chosen(self._ask)
-        self.history = TrialHistory(guard=self._guarded)
+        self.history = TrialHistory(guard=lambda action: self._guarded(lambda: (action(), self.refresh())))
         self.counter = w.HTML().add_class("wb-counter")
         self.plot = TradeoffPlot(self.study, dark=self.browser.dark)
         self.forecast = Forecast(self.plot.foresee, lambda study: self.workers.ask(study, 0, "predictions"))

@@ -48,9 +48,9 @@ class OwnFiles(w.VBox):
         self.add_class("wb-own")
         self.data.observe(lambda _: self._chosen(), "value")
         self.weights.observe(lambda _: self._chosen(), "value")
-        self.button.on_click(lambda _: self.open())
+        self.button.on_click(lambda _: self.look())
 
-    def open(self) -> None:
+    def look(self) -> None:
         """Read the files in a thread, then open the study that they make."""
         if not self.data.value:
             return

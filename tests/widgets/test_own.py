@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from widgets.own import OwnFiles
 
 def given(name: str, content: bytes) -> tuple[dict]:
     """As the browser sends a chosen file."""
-    return ({"name": name, "type": "", "size": len(content), "content": memoryview(content)},)
+    when = datetime(2026, 1, 1, tzinfo=UTC)
+    facts = {"name": name, "type": "", "size": len(content), "last_modified": when}
+    return ({**facts, "content": memoryview(content)},)
 
 
 @pytest.fixture
@@ -27,7 +30,7 @@ def own(opened, tmp_path) -> OwnFiles:
 
 def test_nothing_can_be_opened_without_data(own):
     assert own.button.disabled
-    own.open()
+    own.look()
     assert own.report.value == ""
 
 
