@@ -83,7 +83,7 @@ class Workbench(w.VBox):
         )
         self.run_button.add_class("wb-run").on_click(lambda _: self._guarded(self.run))
         self.chosen = Chosen(self._ask)
-        self.history = TrialHistory(guard=lambda action: self._guarded(lambda: (action(), self.refresh())))
+        self.history = TrialHistory(guard=self._labelled)
         self.counter = w.HTML().add_class("wb-counter")
         self.plot = TradeoffPlot(self.study, dark=self.browser.dark)
         self.forecast = Forecast(self.plot.foresee, lambda study: self.workers.ask(study, 0, "predictions"))
@@ -100,6 +100,11 @@ class Workbench(w.VBox):
         self._set_study(None)
         self._set_study(self.pickers.study(self.folder))
         self._opened()
+
+    def _labelled(self, action: Callable[[], Any]) -> None:
+        """Do what changes the labels of trials, and show it everywhere."""
+        self._guarded(action)
+        self._guarded(self.refresh)
 
     def _where(self) -> tuple[Path, str, str]:
         return self.folder, self.pickers.runtime.value, self.pickers.device.value

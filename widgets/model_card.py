@@ -30,6 +30,9 @@ class ModelCard(w.HTML):
                 threading.Thread(target=self._look, args=[study], daemon=True).start()
         measured = next((t.metrics for t in study.trials if t.metrics and not len(t.recipe)), None) if study else None
         self._figures = _figures(measured) if measured else text("model.measuring") if study else ""
+        if study is not None and study.settings["own"]:
+            names = f"{study.settings['model']}, {study.settings['dataset']}"
+            self._figures = f"<b>{text('model.own', names=escape(names))}</b> · {self._figures}"
         self._draw()
 
     def _look(self, study: Study) -> None:

@@ -1,6 +1,7 @@
 """The main job, done as a person does it: in a browser, on real data."""
 
 import json
+import pickle
 import re
 import subprocess
 import sys
@@ -260,6 +261,21 @@ def test_the_address_brings_a_colleague_to_the_same_view_in_the_language_of_choi
     theirs.get_by_label("Language").select_option(label="中文")
     expect(theirs.locator(".wb-run")).to_have_text("运行")
     expect(theirs.locator(".wb-chosen")).to_contain_text("试验 0")
+
+
+def test_a_pickle_that_is_handed_over_is_refused_and_nothing_is_lost(
+    downloaded: dict[str, Path], opened: Visit
+) -> None:
+    page = opened.page
+    page.get_by_text("Bring your own").click()
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Data").click()
+    chooser.value.set_files({"name": "data.npz", "mimeType": "", "buffer": pickle.dumps({"inputs": [1]})})
+    page.get_by_role("button", name="Look and open").click()
+    expect(page.locator(".wb-own").get_by_role("alert")).to_contain_text(
+        "data.npz is damaged, or not what its name says"
+    )
+    expect(row(page, 1)).to_be_visible()
 
 
 def test_nothing_was_asked_of_an_outside_host_and_no_script_failed(downloaded: dict[str, Path], opened: Visit) -> None:
