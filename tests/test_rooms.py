@@ -13,7 +13,23 @@ import workbench
 ROOT = Path(__file__).parent.parent
 FACES = {"widgets", "ipywidgets", "bokeh", "jupyter_bokeh", "IPython", "ipykernel", "jupyterlab", "voila", "traitlets"}
 VOLATILE = {"torch_pruning", "onnx", "onnxruntime", "openvino", "ignite", "pebble", "pooch"}
-OPEN_TO_WIDGETS = {"data", "errors", "knobs", "metrics", "models", "questions", "runtimes", "steps", "study", "workers"}
+OPEN_TO_WIDGETS = {
+    *(
+        "data",
+        "errors",
+        "estimates",
+        "goals",
+        "handed",
+        "knobs",
+        "metrics",
+        "models",
+        "pair",
+        "questions",
+        "runtimes",
+        "steps",
+    ),
+    *("storage", "study", "workers"),
+}
 
 
 def files(package: str) -> list[Path]:

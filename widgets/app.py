@@ -1,4 +1,4 @@
-"""The workbench: pick a model, turn the knobs, run, and see what it costs and what it buys."""
+"""The workbench: pick a model, say what matters, run, and see what it costs and what it buys."""
 
 import functools
 import logging
@@ -6,26 +6,36 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import ipywidgets as w
 
-from widgets.inside import Inside
+from widgets.browser import Browser
+from widgets.chosen import Chosen
+from widgets.forecast import Forecast
+from widgets.goals import OWN, GoalButtons
+from widgets.header import Header
+from widgets.history import TrialHistory
+from widgets.model_card import ModelCard
+from widgets.own import OwnFiles
 from widgets.pickers import Pickers
 from widgets.recipe_editor import RecipeEditor
-from widgets.result import ResultCard
+from widgets.texts import speak, text
 from widgets.tradeoff import TradeoffPlot
-from widgets.words import recipe_words
+from widgets.undo import Undo
 from widgets.work import WorkBar
 from workbench import Recipe, Study, Trial, WorkbenchError
+from workbench.goals import goal_recipe
+from workbench.questions import Answer
 from workbench.workers import Job, LocalWorkers
 
 LOOK = 1.0  # seconds between two looks at the study's folder
 FIRST = ("prune", "distill", "quantize")
+GOAL = "balanced"
 STYLE = Path(__file__).with_name("theme.css")
-TITLE = "<h1>Compression Workbench</h1><span>Smaller and faster neural networks: measured, not guessed.</span>"
 log = logging.getLogger(__name__)
 
 
@@ -44,39 +54,46 @@ class Workbench(w.VBox):
         self.folder = Path(path or os.environ.get("WORKBENCH_STUDIES", "runs"))
         self.study: Study | None = None
         self.workers = _workers()
+        self._given = study
         self._chosen: int | None = None
-        self._listing = False
+        self._origin: int | None = None
+        self._fresh = True  # no goal was chosen yet
         self._acting = threading.RLock()  # the page, the progress bar and the watcher take turns
-        self.message = w.HTML()
-        self.message.add_class("wb-message")
-        self.editor = RecipeEditor(FIRST)
-        self.run_button = w.Button(
-            description="Run", button_style="primary", tooltip="Carry the recipe out and measure it", disabled=True
-        )
-        self.run_button.layout = w.Layout(width="100%", height="36px")
-        self.run_button.on_click(lambda _: self._guarded(self.run))
-        self.card = ResultCard()
-        self.inside = Inside(lambda trial, question: self.workers.ask(trial.study, trial.number, question))
-        self.work = WorkBar(on_done=self._finished)
-        self.trials = w.Select(description="Trials", options=[], rows=7, layout=w.Layout(width="100%"))
-        self.counter = w.HTML()
-        self.trials.observe(lambda change: self._guarded(lambda: self._choose(change["new"])), "value")
-        self.pickers = Pickers(study, on_open=lambda: self._guarded(self.open_study))
-        self._guarded(lambda: self._set_study(study or self.pickers.study(self.folder)))
-        self.plot = TradeoffPlot(self.study)
-        self.plot.observe(lambda change: self._guarded(lambda: self._choose(change["new"])), "selected")
-        super().__init__(
-            [
-                w.HTML(f"<style>{STYLE.read_text(encoding='utf-8')}</style>"),
-                w.HTML(TITLE),
-                w.HBox([self._left(), self._right()]),
-            ]
-        )
-        self.children[1].add_class("wb-title")
-        self.children[2].add_class("wb-page")
+        self.browser = Browser(links=study is None and _served(), copied=text("copied"))
+        self.work = WorkBar(on_done=self._finished, on_progress=self._progressed)
+        self._build()
+        super().__init__(self._page())
         self.add_class("wb-app")
+        self.browser.observe(lambda change: self.plot.dress(change["new"]), "dark")
+        self.browser.observe(lambda change: self._guarded(lambda: self._follow(change["new"])), "query")
+        self._guarded(lambda: self._set_study(study or self.pickers.study(self.folder)))
         self._guarded(self._opened)
         threading.Thread(target=self._watch, daemon=True).start()
+
+    def _build(self) -> None:
+        """Make every panel, in the language in use."""
+        self.message = w.HTML().add_class("wb-message")
+        self.header = Header(self.browser, self.work, on_language=self._speak)
+        self.model = ModelCard()
+        self.goals = GoalButtons(lambda name: self._guarded(lambda: self._aim(name)))
+        self.editor = RecipeEditor(FIRST)
+        self.undo = Undo(self._load_quietly)
+        self.run_button = w.Button(
+            description=text("run"), button_style="primary", tooltip=text("run.help"), disabled=True
+        )
+        self.run_button.add_class("wb-run").on_click(lambda _: self._guarded(self.run))
+        self.chosen = Chosen(self._ask)
+        self.history = TrialHistory(guard=self._labelled)
+        self.counter = w.HTML().add_class("wb-counter")
+        self.plot = TradeoffPlot(self.study, dark=self.browser.dark)
+        self.forecast = Forecast(self.plot.foresee, lambda study: self.workers.ask(study, 0, "predictions"))
+        self.pickers = Pickers(self._given, on_open=lambda: self._guarded(self.open_study))
+        self.own = OwnFiles(self._where, lambda study: self._guarded(lambda: self._open_own(study)))
+        self.history.observe(lambda change: self._guarded(lambda: self._choose(change["new"])), "selected")
+        self.plot.observe(lambda change: self._guarded(lambda: self._choose(change["new"])), "selected")
+        self.plot.observe(lambda change: self._guarded(lambda: self._side_by_side(change["new"])), "boxed")
+        self.editor.observe(lambda change: self._turned(change["new"]), "current")
+        self.undo.forget(self.editor.current)
 
     def open_study(self) -> None:
         """Open the study that the pickers name."""
@@ -84,8 +101,22 @@ class Workbench(w.VBox):
         self._set_study(self.pickers.study(self.folder))
         self._opened()
 
+    def _labelled(self, action: Callable[[], Any]) -> None:
+        """Do what changes the labels of trials, and show it everywhere."""
+        self._guarded(action)
+        self._guarded(self.refresh)
+
+    def _where(self) -> tuple[Path, str, str]:
+        return self.folder, self.pickers.runtime.value, self.pickers.device.value
+
+    def _open_own(self, study: Study) -> None:
+        """Open a study of files that were handed over."""
+        self._set_study(study)
+        self._opened()
+        self.browser.address = {"study": study.path.name, "trial": ""}
+
     def _set_study(self, study: Study | None) -> None:
-        self.study, self._chosen = study, None
+        self.study, self._chosen, self._origin = study, None, None
         self.run_button.disabled = study is None
 
     def _opened(self) -> None:
@@ -93,11 +124,19 @@ class Workbench(w.VBox):
         if self.study is None:
             return
         self._say("")
-        self.card.clear()
-        self.inside.show(None)
+        self.chosen.clear()
         self.plot.mark(None)
+        self.history.mark(None)
+        if self._fresh or self.goals.chosen != OWN:
+            self._fresh = False
+            self._aim(GOAL if self.goals.chosen == OWN else self.goals.chosen)
+            self.undo.forget(self.editor.current)
         self.refresh()
-        self._measure_baseline(self.study)
+        done = [trial.number for trial in self.study.trials if trial.metrics]
+        self._choose(done[-1] if done else None, load=False)
+        self.forecast.ask(self.study, self.editor.current)
+        if not self.browser.links or self.browser.query:
+            self._measure_baseline(self.study)
 
     def _measure_baseline(self, study: Study) -> None:
         """Queue the baseline where it is neither measured nor under way, so that its progress is seen too."""
@@ -109,58 +148,124 @@ class Workbench(w.VBox):
         return self.editor.recipe()
 
     def run(self) -> None:
-        """Queue the recipe."""
+        """Queue the recipe, and show it as it runs."""
         if self.study is None:
-            raise WorkbenchError("No study is open.", "Pick a model and a dataset first.")
+            raise WorkbenchError(text("refuse.study"), text("refuse.study.hint"))
         recipe = self.recipe()
         if not len(recipe):
-            raise WorkbenchError("The recipe is empty.", "Switch on at least one step.")
+            raise WorkbenchError(text("refuse.empty"), text("refuse.empty.hint"))
         self.study.check(recipe)
         self._measure_baseline(self.study)
-        self.work.watch(self.workers.submit(self.study, recipe))
+        job = self.workers.submit(self.study, recipe)
+        if self._origin is not None:
+            self.study.label(job.number, parent=self._origin)
+        self.work.watch(job)
         self._say("")
+        self._choose(job.number, load=False)
+        self._origin = job.number
 
     def refresh(self) -> None:
         """Show the study as it is on disk."""
         if self.study is None:
             return
         self.plot.show(self.study)
-        opened = self.study.test_openings
-        self.counter.value = f"Judged on the validation split; the test split was opened {opened} times."
-        options = [(_line(trial), trial.number) for trial in reversed(self.study.trials) if trial.finished]
-        if list(self.trials.options) != options:
-            value = self._chosen
-            self._listing = True  # a list that changes selects by itself, which is no choice of the user's
-            try:
-                self.trials.options = options
-                self.trials.value = value if value in [n for _, n in options] else None
-            finally:
-                self._listing = False
-
-    def _choose(self, number: int | None, load: bool = True) -> None:
-        if number is None or self.study is None or number == self._chosen or self._listing:
-            return
-        self._chosen = number
-        trial = self.study.trial(number)
-        self.card.show(trial)
-        self.inside.show(trial)
-        self.plot.mark(number)
-        self.trials.value = number if number in [n for _, n in self.trials.options] else None
-        if load and len(trial.recipe):
-            self.load(trial.recipe)
+        self.history.show(self.study)
+        self.model.show(self.study)
+        self.counter.value = text("counter", opened=self.study.test_openings)
 
     def load(self, recipe: Recipe) -> None:
         """Set the knobs as in a recipe."""
+        self.undo.settle()
         self.editor.load(recipe)
+        self.undo.settle()
+
+    def _load_quietly(self, recipe: Recipe) -> None:
+        self.editor.load(recipe)
+
+    def _aim(self, goal: str) -> None:
+        """Fill in the recipe of a goal, or show all the knobs."""
+        self.editor.fold(goal != OWN)
+        if goal != OWN and self.study is not None:
+            self.load(goal_recipe(goal, self.study))
+            self._origin = None
+            self.goals.chosen = goal
+        self._say("")
+
+    def _turned(self, recipe: Recipe | None) -> None:
+        """The knobs stand for another recipe now."""
+        self.undo.note(recipe)
+        goal = self.goals.chosen
+        if goal != OWN and self.study is not None and recipe != _goal(goal, self.study):
+            self.goals.chosen = OWN
+        self.forecast.ask(self.study, recipe)
+
+    def _choose(self, number: int | None, load: bool = True) -> None:
+        if number is None or self.study is None or number == self._chosen:
+            return
+        self._chosen = number
+        trial = self.study.trial(number)
+        self.chosen.show(trial)
+        self.plot.mark(number)
+        self.history.mark(number)
+        self.browser.address = {"study": self.study.path.name, "trial": str(number)}
+        if load:
+            self._origin = number
+            if len(trial.recipe):
+                self.load(trial.recipe)
+
+    def _side_by_side(self, numbers: list[int]) -> None:
+        if numbers and self.study is not None:
+            self._chosen = None
+            self.chosen.side_by_side([self.study.trial(number) for number in numbers])
 
     def _finished(self, job: Job) -> None:
         def show() -> None:
             if self.study is None or job.study.path != self.study.path:
                 return
             self.refresh()
-            self._choose(job.number, load=False)  # the user may be turning the knobs already
+            if self._chosen in (None, job.number):  # the user may be looking at another by now
+                self._chosen = None
+                self._choose(job.number, load=False)
+            if not len(job.trial().recipe):
+                self.forecast.ask(self.study, self.editor.current)
 
         self._guarded(show)
+
+    def _progressed(self, job: Job) -> None:
+        if self._chosen == job.number and self.study is not None and job.study.path == self.study.path:
+            self._guarded(lambda: self.chosen.show(job.trial()))
+
+    def _ask(self, trial: Trial, question: str, against: int | None) -> "Future[Answer]":
+        return self.workers.ask(trial.study, trial.number, question, against)
+
+    def _follow(self, query: dict[str, str]) -> None:
+        """Open what the page's address asks for."""
+        name, number = query.get("study", ""), query.get("trial", "")
+        if name and (self.study is None or name != self.study.path.name):
+            self._set_study(self.pickers.find(self.folder, name))
+            self._opened()
+        elif self.study is not None:
+            self._measure_baseline(self.study)
+        if number.isdecimal():
+            self._choose(int(number))
+
+    def _speak(self, language: str) -> None:
+        """Make the page again in another language; study, knobs and chosen trial stay."""
+        recipe, chosen, goal = self.editor.current, self._chosen, self.goals.chosen
+        picked = self.pickers.picked()
+        speak(language)
+        self.work.restate()
+        self.browser.copied = text("copied")
+        self._build()
+        self.pickers.pick(picked)
+        self.goals.chosen = goal
+        self.children = self._page()
+        self.run_button.disabled = self.study is None
+        if recipe is not None:
+            self.load(recipe)
+        self.refresh()
+        self._chosen = None
+        self._choose(chosen, load=False)
 
     def _watch(self) -> None:
         """Notice what another page or process adds to the study."""
@@ -181,29 +286,35 @@ class Workbench(w.VBox):
             self._say(str(error))
         except Exception as error:
             log.exception("the page met an error")
-            what = f"{type(error).__name__}: {error}"
-            self._say(f"Something unexpected went wrong ({what}). Nothing stored is lost; reload the page.")
+            self._say(text("refuse.unexpected", what=f"{type(error).__name__}: {error}"))
 
     def _say(self, sentence: str) -> None:
         self.message.value = f"<div role='alert'>{escape(sentence)}</div>" if sentence else ""
 
-    def _left(self) -> w.Widget:
-        knobs = w.VBox([self.pickers, self.editor])
-        knobs.add_class("wb-knobs")
-        left = w.VBox([knobs, self.message, self.run_button])
-        left.add_class("wb-left")
-        return left
+    def _page(self) -> list[w.Widget]:
+        own = w.Accordion([self.own], titles=(text("own"),), selected_index=None).add_class("wb-more")
+        parts = [_heading("model"), self.model, self.pickers, *([] if self._given else [own])]
+        model = w.VBox(parts).add_class("wb-panel")
+        goal = w.VBox([_heading("goal"), self.goals]).add_class("wb-panel")
+        steps = w.VBox([w.HBox([_heading("steps"), self.undo]).add_class("wb-line"), self.editor]).add_class("wb-panel")
+        knobs = w.VBox([model, goal, steps]).add_class("wb-knobs")
+        left = w.VBox([knobs, self.forecast, self.message, self.run_button]).add_class("wb-left")
+        history = w.VBox([_heading("history"), self.history, self.counter]).add_class("wb-history")
+        below = w.HBox([self.chosen.add_class("wb-panel"), history.add_class("wb-panel")]).add_class("wb-below")
+        right = w.VBox([self.plot.add_class("wb-panel"), below]).add_class("wb-right")
+        style = w.HTML(f"<style>{STYLE.read_text(encoding='utf-8')}</style>", layout=w.Layout(display="none"))
+        return [style, self.browser, self.header, w.HBox([left, right]).add_class("wb-page")]
 
-    def _right(self) -> w.Widget:
-        history = w.VBox([w.HTML("<h3>Trials</h3>"), self.trials, self.counter])
-        history.add_class("wb-history")
-        chosen = w.VBox([self.card, self.inside])
-        chosen.add_class("wb-chosen")
-        below = w.HBox([chosen, history])
-        below.add_class("wb-below")
-        right = w.VBox([self.work, self.plot, below])
-        right.add_class("wb-right")
-        return right
+
+def _heading(key: str) -> w.HTML:
+    return w.HTML(f"<h2>{text(f'heading.{key}')}</h2>")
+
+
+def _goal(name: str, study: Study) -> Recipe | None:
+    try:
+        return goal_recipe(name, study)
+    except WorkbenchError:
+        return None
 
 
 @functools.cache
@@ -212,19 +323,13 @@ def _workers() -> LocalWorkers:
     return LocalWorkers()
 
 
+def _served() -> bool:
+    """Whether Voila shows this page, so that its address is ours."""
+    return os.environ.get("WORKBENCH_BOKEH") == "served" or os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
+
+
 def _changed(study: Study) -> float:
     try:
         return (study.path / "study.db").stat().st_mtime
     except OSError:  # what is left of the study says why, once it is looked at
         return 0.0
-
-
-def _line(trial: Trial) -> str:
-    m = trial.metrics
-    if m is None:
-        return f"{trial.number}  {trial.state}: {recipe_words(trial.recipe)}"
-    unclaimed = "simulated" if m.simulated else "?x" if len(trial.recipe) else "1x"
-    speed = f"{m.speedup.value:.2f}x" if m.speedup else unclaimed
-    return (
-        f"{trial.number}  {m.accuracy.value:.2%}  {m.size_bytes / 1000:,.0f} kB  {speed}  {recipe_words(trial.recipe)}"
-    )

@@ -1,5 +1,6 @@
 """From the declaration of a knob to its control, and from a step to its panel."""
 
+from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as w
@@ -137,6 +138,12 @@ class StepPanel(w.VBox):
             if isinstance(widget, w.Dropdown) and value not in [v for _, v in widget.options]:
                 widget.options = [*widget.options, (str(value), value)]
             widget.value = value
+
+    def on_change(self, told: Callable[[], None]) -> None:
+        """Call a function whenever the switch or a knob is moved."""
+        for widget in (self.switch, *self.controls.values()):
+            part = widget.field if isinstance(widget, LayersField) else widget
+            part.observe(lambda _: told(), "value")
 
     def _show(self, change: object = None) -> None:
         self.body.layout.display = "" if self.switch.value else "none"

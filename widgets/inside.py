@@ -6,100 +6,151 @@ from html import escape
 
 import ipywidgets as w
 
+from widgets.texts import text
 from workbench import Trial, WorkbenchError
 from workbench.questions import Answer, kept
 
-TITLES = {"changes": "What changed, layer by layer", "why": "Why isn't it faster?"}
-FLIPS = {"broken": "Right before, wrong now", "fixed": "Wrong before, right now", "otherwise": "Wrong in another way"}
-Ask = Callable[[Trial, str], "Future[Answer]"]
+FLIPS = ("broken", "fixed", "otherwise")
+EVERY = ""
+Ask = Callable[[Trial, str, int | None], "Future[Answer]"]
 
 
-class Inside(w.Accordion):
-    """One fold for each question; unfolding it asks, and shows the answer when it comes.
+class Question(w.VBox):
+    """A panel that asks one question of `workbench.questions` when it is looked at, and shows the answer.
 
     Parameters
     ----------
     ask : callable
-        (trial, question) -> future of the answer.
+        (trial, question, number of the trial to compare with or None) -> future of the answer.
+    question : str
     """
 
-    def __init__(self, ask: Ask):
-        self._ask, self._trial = ask, None  # type: Ask, Trial | None
-        self.answers = {question: w.HTML() for question in TITLES}
-        super().__init__(list(self.answers.values()), titles=tuple(TITLES.values()), selected_index=None)
+    def __init__(self, ask: Ask, question: str):
+        self._ask, self.question = ask, question
+        self._about: tuple[Trial, int | None] | None = None
+        self._asked = False
+        self.answer: Answer | None = None
+        self.shown = w.HTML()
+        super().__init__([self.shown])
         self.add_class("wb-inside")
-        self.add_class("wb-more")
-        self.observe(lambda _: self._look(), "selected_index")
-        self.show(None)
 
-    def show(self, trial: Trial | None) -> None:
-        """Be about a trial, or about none; a failed one and the baseline have nothing inside to compare."""
-        self._trial = trial if trial is not None and trial.metrics is not None and len(trial.recipe) else None
-        self.layout.display = "" if self._trial else "none"
-        for shown in self.answers.values():
-            shown.value = ""
-        self._look()
+    def about(self, trial: Trial | None, against: int | None = None) -> None:
+        """Be about a trial, or about none; a failed one, and one beside itself, have nothing inside to compare."""
+        fitting = trial is not None and trial.metrics is not None and (len(trial.recipe) or against is not None)
+        self._about = (trial, against) if fitting and trial is not None and trial.number != against else None
+        self._asked, self.answer = False, None
+        self.shown.value = "" if self._about else f"<p class='wb-hint'>{text('inside.nothing')}</p>"
 
-    def _look(self) -> None:
-        if self._trial is None or self.selected_index is None:
+    def look(self) -> None:
+        """Somebody looks: ask, unless it was."""
+        if self._about is None or self._asked:
             return
-        question = list(TITLES)[self.selected_index]
-        trial, shown = self._trial, self.answers[question]
-        if shown.value:
-            return
-        known = kept(trial.study, trial.number, question)
+        self._asked = True
+        trial, against = about = self._about
+        known = kept(trial.study, trial.number, self.question, against)
         if known is not None:
-            shown.value = _html(known)
+            self._tell(known)
             return
-        shown.value = "<p>Looking inside: this takes up to a minute, after what runs now&hellip;</p>"
+        self.shown.value = f"<p class='wb-hint'>{text('inside.wait')}</p>"
         try:
-            future = self._ask(trial, question)
+            future = self._ask(trial, self.question, against)
         except WorkbenchError as error:
-            shown.value = _sorry(error)
+            self.shown.value = _sorry(error)
             return
-        future.add_done_callback(lambda done: self._told(done, trial, shown))
+        future.add_done_callback(lambda done: self._told(done, about))
 
-    def _told(self, future: "Future[Answer]", trial: Trial, shown: w.HTML) -> None:
+    def html(self, answer: Answer) -> str:
+        """How this panel shows an answer."""
+        return said(answer) + table(answer.table)
+
+    def _told(self, future: "Future[Answer]", about: tuple[Trial, int | None]) -> None:
+        if self._about is not about:
+            return
         try:
-            said = _html(future.result())
+            self._tell(future.result())
         except CancelledError:
-            said = "<p>Broken off. Choose the trial again to ask once more.</p>"
+            self.shown.value = f"<p class='wb-bad'>{text('inside.broken')}</p>"
         except WorkbenchError as error:
-            said = _sorry(error)
+            self.shown.value = _sorry(error)
         except Exception as error:  # a worker that died, or could not load the study
-            said = _sorry(WorkbenchError(f"This could not be answered: {type(error).__name__}: {error}."))
-        if self._trial is not None and self._trial.number == trial.number and self._trial.study is trial.study:
-            shown.value = said
+            self.shown.value = _sorry(WorkbenchError(f"This could not be answered: {type(error).__name__}: {error}."))
+
+    def _tell(self, answer: Answer) -> None:
+        self.answer = answer
+        self.shown.value = self.html(answer)
 
 
-def _html(answer: Answer) -> str:
-    said = "".join(f"<li>{escape(sentence)}</li>" for sentence in answer.sentences)
-    return f"<ul>{said}</ul>{_flips(answer)}{_table(answer.table)}"
+class Layers(Question):
+    """What changed, layer by layer."""
+
+    def __init__(self, ask: Ask):
+        super().__init__(ask, "changes")
 
 
-def _flips(answer: Answer) -> str:
-    parts = []
-    for kind, title in FLIPS.items():
-        samples = answer.flips.get(kind, [])
-        if not samples:
-            continue
-        shown = "".join(
-            f"<figure><img src='{s['picture']}' alt='sample {s['index']}'>"
-            f"<figcaption>{escape(s['before'])} &rarr; {escape(s['after'])}<br>is {escape(s['label'])}</figcaption>"
-            "</figure>"
-            for s in samples
-            if s["picture"]
+class Flips(Question):
+    """The samples whose answer changed, with their pictures, of all classes or of one."""
+
+    def __init__(self, ask: Ask):
+        super().__init__(ask, "changes")
+        self.classes = w.Dropdown(
+            options=[(text("flips.every"), EVERY)],
+            description=text("flips.class"),
+            tooltip=text("flips.class"),
+            layout=w.Layout(width="220px"),
         )
-        parts.append(f"<h4>{title}</h4><div class='wb-flips'>{shown}</div>" if shown else "")
-    return "".join(parts)
+        self.children = [self.classes, self.shown]
+        self.classes.observe(lambda _: self._tell(self.answer) if self.answer else None, "value")
+
+    def html(self, answer: Answer) -> str:
+        labels = sorted({sample["label"] for samples in answer.flips.values() for sample in samples})
+        options = [(text("flips.every"), EVERY), *((label, label) for label in labels)]
+        if list(self.classes.options) != options:
+            self.classes.options = options
+        found = {kind: self._chosen(answer.flips.get(kind, [])) for kind in FLIPS}
+        parts = [f"<h4>{text(f'flips.{kind}')} ({len(s)})</h4>{_pictures(s)}" for kind, s in found.items() if s]
+        return "".join(parts) or f"<p class='wb-hint'>{text('flips.none')}</p>"
+
+    def _chosen(self, samples: list[dict]) -> list[dict]:
+        return [s for s in samples if self.classes.value in (EVERY, s["label"])]
 
 
-def _table(rows: list[dict[str, str]]) -> str:
+class Why(Question):
+    """Why it isn't faster."""
+
+    def __init__(self, ask: Ask):
+        super().__init__(ask, "why")
+
+
+def said(answer: Answer) -> str:
+    """The sentences of an answer as a list."""
+    return f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in answer.sentences)}</ul>"
+
+
+def table(rows: list[dict[str, str]]) -> str:
+    """Rows of texts as a table."""
     if not rows:
         return ""
     head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in rows[0])
-    body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row.values()) + "</tr>" for row in rows)
-    return f"<div class='wb-scroll'><table><tr>{head}</tr>{body}</table></div>"
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row.values()) + "</tr>" for row in rows)
+    return f"<div class='wb-scroll'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _pictures(samples: list[dict]) -> str:
+    return (
+        "<div class='wb-flips'>"
+        + "".join(
+            f"<figure>{_picture(s)}<figcaption>{escape(s['before'])} &rarr; {escape(s['after'])}"
+            f"<br>{text('flips.is', label=escape(s['label']))}</figcaption></figure>"
+            for s in samples
+        )
+        + "</div>"
+    )
+
+
+def _picture(sample: dict) -> str:
+    if not sample["picture"]:
+        return ""
+    return f"<img src='{sample['picture']}' alt='{text('flips.sample', index=sample['index'])}'>"
 
 
 def _sorry(error: WorkbenchError) -> str:

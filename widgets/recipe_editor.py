@@ -1,19 +1,23 @@
-"""A recipe as cards: one for each step, in their order, to turn on and off, move, add and remove."""
+"""A recipe as cards: one for each step, in their order, to turn on and off, fold, move, add and remove."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from html import escape
 
 import ipywidgets as w
+import traitlets
 
 from widgets.controls import StepPanel
+from widgets.texts import text
+from widgets.words import knob_words
 from workbench import Recipe, WorkbenchError
 from workbench.steps import STEPS, Step
 
-ADD = "Add a step…"
+ADD = ""
 
 
 class RecipeEditor(w.VBox):
-    """Every step with its knobs.
+    """Every step with its knobs; `current` is the recipe as they stand.
 
     Parameters
     ----------
@@ -21,12 +25,15 @@ class RecipeEditor(w.VBox):
         The steps that have a card at first, by their key.
     """
 
+    current = traitlets.Instance(Recipe, allow_none=True, help="The recipe as the knobs stand; None where it is none.")
+
     def __init__(self, steps: Sequence[str] = ()):
         self.cards: list[StepCard] = []
+        self._loading = False
         self._box = w.VBox()
         self.menu = w.Dropdown(
-            options=[(ADD, ADD), *((step.__name__, key) for key, step in STEPS.items())],
-            tooltip="Add a step to the end of the recipe",
+            options=[(text("editor.add"), ADD), *((step.__name__, key) for key, step in STEPS.items())],
+            tooltip=text("editor.add.help"),
             layout=w.Layout(width="auto", flex="1"),
         )
         self.menu.observe(self._add_chosen, "value")
@@ -34,13 +41,14 @@ class RecipeEditor(w.VBox):
             0,
             min=0,
             max=2**32 - 1,
-            description="Seed",
-            tooltip="Seed: the same seed gives the same weights again.",
+            description=text("editor.seed"),
+            tooltip=text("editor.seed.help"),
             style={"description_width": "40px"},
             layout=w.Layout(width="130px"),
         )
+        self.seed.observe(lambda _: self._changed(), "value")
         self.order = w.HTML()
-        fold = w.Accordion([self.order], titles=("What this order means",), selected_index=None)
+        fold = w.Accordion([self.order], titles=(text("editor.order"),), selected_index=None)
         fold.add_class("wb-more")
         super().__init__([self._box, w.HBox([self.menu, self.seed]), fold])
         self.add_class("wb-recipe")
@@ -53,19 +61,20 @@ class RecipeEditor(w.VBox):
 
     def load(self, recipe: Recipe) -> None:
         """Show a recipe; cards that have no part in it stay below, switched off."""
-        spare = list(self.cards)
-        cards = []
-        for step in recipe:
-            fitting = next((card for card in spare if card.declared is type(step)), None)
-            card = fitting or self._new(type(step))
-            if fitting:
-                spare.remove(fitting)
-            card.load(step)
-            cards.append(card)
-        for card in spare:
-            card.load(None)
-        self.seed.value = recipe.seed
-        self._show([*cards, *spare])
+        with self._at_once():
+            spare = list(self.cards)
+            cards = []
+            for step in recipe:
+                fitting = next((card for card in spare if card.declared is type(step)), None)
+                card = fitting or self._new(type(step))
+                if fitting:
+                    spare.remove(fitting)
+                card.load(step)
+                cards.append(card)
+            for card in spare:
+                card.load(None)
+            self.seed.value = recipe.seed
+            self._show([*cards, *spare])
 
     def add(self, step: type[Step]) -> "StepCard":
         """A further card, at the end."""
@@ -77,14 +86,19 @@ class RecipeEditor(w.VBox):
         """The first card of a step."""
         return next(card for card in self.cards if card.declared.key() == key)
 
+    def fold(self, folded: bool) -> None:
+        """Show each step in a line, or with its knobs."""
+        for card in self.cards:
+            card.unfolded.value = not folded
+
     def _new(self, step: type[Step]) -> "StepCard":
         card = StepCard(step, self._move, self._remove)
-        card.switch.observe(lambda _: self._explain(), "value")
+        card.on_change(self._changed)
         return card
 
     def _add_chosen(self, change: dict) -> None:
         if change["new"] != ADD:
-            self.add(STEPS[change["new"]])
+            self.add(STEPS[change["new"]]).unfolded.value = True
             self.menu.value = ADD
 
     def _move(self, card: "StepCard", by: int) -> None:
@@ -101,34 +115,66 @@ class RecipeEditor(w.VBox):
         self._box.children = cards
         for index, card in enumerate(cards):
             card.up.disabled, card.down.disabled = index == 0, index == len(cards) - 1
-        self._explain()
+        self._changed()
 
-    def _explain(self) -> None:
+    @contextmanager
+    def _at_once(self) -> Iterator[None]:
+        self._loading = True
         try:
-            said = self.recipe().meaning or ["One step alone, or steps that do not touch each other."]
+            yield
+        finally:
+            self._loading = False
+            self._changed()
+
+    def _changed(self) -> None:
+        if self._loading:
+            return
+        try:
+            recipe: Recipe | None = self.recipe()
+            said = (recipe.meaning if recipe else []) or [text("editor.order.none")]
         except WorkbenchError as refusal:
-            said = [str(refusal)]
+            recipe, said = None, [str(refusal)]
         self.order.value = "".join(f"<p>{escape(sentence)}</p>" for sentence in said)
+        self.current = recipe
 
 
 class StepCard(StepPanel):
-    """A step's panel that can be moved and removed."""
+    """A step's panel that can be folded into a line, moved and removed."""
 
     def __init__(self, step: type[Step], move: "Callable[[StepCard, int], None]", remove: "Callable[[StepCard], None]"):
+        self.unfolded = w.ToggleButton(
+            value=False, layout=w.Layout(width="26px", height="24px"), tooltip=text("step.knobs", step=step.__name__)
+        )
+        self.gist = w.HTML()
         super().__init__(step)
-        name = step.__name__
         self.up, self.down, self.out = (
-            w.Button(description=sign, tooltip=tip, layout=w.Layout(width="26px", height="24px"))
-            for sign, tip in (
-                ("↑", f"Move {name} up: do it earlier"),
-                ("↓", f"Move {name} down: do it later"),
-                ("✕", f"Remove {name} from the recipe"),
+            w.Button(
+                description=sign,
+                tooltip=text(f"step.{key}", step=step.__name__),
+                layout=w.Layout(width="26px", height="24px"),
             )
+            for sign, key in (("↑", "up"), ("↓", "down"), ("✕", "remove"))
         )
         self.up.on_click(lambda _: move(self, -1))
         self.down.on_click(lambda _: move(self, 1))
         self.out.on_click(lambda _: remove(self))
-        self.switch.layout.flex = "1"
-        head = w.HBox([self.switch, self.up, self.down, self.out])
+        self.unfolded.observe(self._show, "value")
+        self.gist.add_class("wb-gist")
+        head = w.HBox([self.unfolded, self.switch, self.gist, self.up, self.down, self.out])
         head.add_class("wb-head")
         self.children = [head, self.body]
+        self.on_change(self._tell)
+        self._show()
+        self._tell()
+
+    def _tell(self) -> None:
+        try:
+            step = self.step()
+            self.gist.value = escape(knob_words(step)) if step else text("step.off")
+        except WorkbenchError as refusal:
+            self.gist.value = f"<span class='wb-bad'>{escape(str(refusal))}</span>"
+
+    def _show(self, change: object = None) -> None:
+        shown = self.switch.value and self.unfolded.value
+        self.body.layout.display = "" if shown else "none"
+        self.unfolded.description = "▾" if self.unfolded.value else "▸"

@@ -1,20 +1,43 @@
-"""The chosen trial: before and after, in figures and in words, and its files."""
+"""The chosen trial: before and after, in figures and in words."""
 
-import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
 import ipywidgets as w
 
+from widgets.curve import curve
+from widgets.texts import text, translated
 from widgets.words import recipe_words
 from workbench import Trial
+from workbench.estimates import Estimate
 from workbench.metrics import Metrics, bytes_text
+from workbench.pair import Pair
+from workbench.storage import Label
 
-LARGEST_DOWNLOAD = 30_000_000  # bytes that a page can reasonably carry
 GOOD, BAD = {"faster", "better", "no evidence of a change"}, {"slower", "worse"}
 
 
-class ResultCard(w.VBox):
-    """A trial against the baseline, with verdicts in words and its files to download.
+@dataclass(frozen=True)
+class Tile:
+    """One figure: after, before, the change, and the verdict in the engine's words."""
+
+    name: str
+    after: str
+    before: str = ""
+    change: str = ""
+    verdict: str = ""
+
+    def html(self) -> str:
+        kind = "wb-good" if self.verdict in GOOD else "wb-bad" if self.verdict in BAD else ""
+        was = f"<dd>{text('card.was', before=self.before)}</dd>" if self.before else ""
+        change = f"<dd>{self.change}</dd>" if self.change else ""
+        verdict = f"<dd class='{kind}'>{translated('verdict', self.verdict, self.verdict)}</dd>" if self.verdict else ""
+        return f"<div><dt>{self.name}</dt><dd class='wb-figure'>{self.after}</dd>{was}{change}{verdict}</div>"
+
+
+class ResultCard(w.HTML):
+    """A trial against another one, usually the baseline, with verdicts in words.
 
     Parameters
     ----------
@@ -22,9 +45,7 @@ class ResultCard(w.VBox):
     """
 
     def __init__(self, trial: Trial | None = None):
-        self.text = w.HTML(layout=w.Layout(width="100%"))
-        self.files = w.HTML(layout=w.Layout(width="100%"))
-        super().__init__([self.text, self.files])
+        super().__init__()
         self.add_class("wb-card")
         if trial is not None:
             self.show(trial)
@@ -33,98 +54,143 @@ class ResultCard(w.VBox):
 
     def clear(self) -> None:
         """Show no trial."""
-        self.text.value = "<p>Tap a point, or run a recipe, to see what it costs and what it buys.</p>"
-        self.files.value = ""
+        self.value = f"<p class='wb-hint'>{text('card.empty')}</p>"
 
-    def show(self, trial: Trial) -> None:
-        """Show one trial."""
-        title = f"<h3>Trial {trial.number}: {escape(recipe_words(trial.recipe))}</h3>"
-        baseline = trial.study.baseline.metrics if trial.metrics else None
-        if trial.metrics is None or baseline is None:
-            self.text.value = f"{title}<p class='wb-bad'>{escape(trial.reason or f'It is {trial.state}.')}</p>"
-            self.files.value = ""
+    def show(self, trial: Trial, against: Trial | None = None) -> None:
+        """Show one trial against another, or against the baseline; while it waits or runs, how it learns."""
+        if trial.metrics is None:
+            waits = f"<p class='wb-hint'>{text('card.running')}</p>"
+            said = f"<p class='wb-bad'>{escape(trial.reason)}</p>" if trial.finished else waits
+            self.value = said + curve(trial.progress)
             return
+        baseline = trial.study.baseline
+        before = against or baseline
         details = trial.details()
-        said = _list([sentence for sentence in trial.sentences() if sentence not in details])
-        more = f"<details><summary>More figures</summary>{_list(details)}</details>" if details else ""
-        self.files.value = _files(trial)
-        self.text.value = f"{title}{_table(baseline, trial.metrics, same=not len(trial.recipe))}{said}{more}"
+        sentences = [sentence for sentence in trial.sentences() if sentence not in details]
+        if before.number == trial.number or (not len(trial.recipe) and against is None):
+            tiles = _alone(trial.metrics)
+        elif before.number == baseline.number:
+            tiles = _measured(before.metrics or trial.metrics, trial.metrics)
+        else:
+            tiles, sentences = _compared(Pair(before, trial)), [text("card.through", number=before.number)]
+        shown = "".join(tile.html() for tile in tiles)
+        self.value = (
+            f"<dl class='wb-tiles'>{shown}</dl>{_list(sentences)}"
+            f"{_fold(text('card.more'), _list(details) if details else '')}"
+            f"{_fold(text('card.training'), curve(trial.progress))}"
+        )
+
+    def side_by_side(self, trials: Sequence[Trial]) -> None:
+        """Several trials, one in each row."""
+        keys = ("trial", "accuracy", "size", "latency", "macs", "parameters")
+        head = "".join(f"<th scope='col'>{text(f'row.{key}')}</th>" for key in keys)
+        body = "".join(_line(trial, trial.metrics) for trial in trials if trial.metrics)
+        self.value = f"<div class='wb-scroll'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
-def _list(sentences: list[str]) -> str:
+def title(trial: Trial, labels: dict[int, Label] | None = None) -> str:
+    """What a trial is called: its own name, or its recipe in words."""
+    named = (trial.study.labels if labels is None else labels).get(trial.number)
+    return named.name if named and named.name else recipe_words(trial.recipe)
+
+
+def _fold(name: str, inside: str) -> str:
+    return f"<details><summary>{name}</summary>{inside}</details>" if inside else ""
+
+
+def _list(sentences: Sequence[str]) -> str:
     return f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in sentences)}</ul>"
 
 
-def _table(before: Metrics, after: Metrics, same: bool) -> str:
-    speed = after.speedup
-    paired = (after.baseline_latency or after.latency, after.latency)  # both from one loop
-    was, now = (f"{latency.value:.3g} ms" if latency else "" for latency in paired)
-    rows = [
-        (
-            "Accuracy",
-            f"{before.accuracy.value:.2%}",
-            f"{after.accuracy.value:.2%}",
-            f"{100 * (after.accuracy.value - before.accuracy.value):+.2f} points",
-            after.accuracy_verdict,
-        ),
-        (
-            "File size",
-            bytes_text(before.size_bytes),
-            bytes_text(after.size_bytes),
-            _ratio(before.size_bytes, after.size_bytes),
-            f"theoretical: {bytes_text(after.theoretical_bytes)}",
-        ),
-        (
-            "Latency",
-            was,
-            now,
-            f"{speed.value:.2f}x [{speed.low:.2f}, {speed.high:.2f}]" if speed else "",
+def _alone(m: Metrics) -> list[Tile]:
+    return [
+        Tile(text("row.accuracy"), f"{m.accuracy.value:.2%}"),
+        Tile(text("row.size"), bytes_text(m.size_bytes)),
+        Tile(text("row.latency"), f"{m.latency.value:.3g} ms" if m.latency else "?"),
+        Tile(text("row.macs"), _millions(m.macs)),
+        Tile(text("row.parameters"), f"{m.parameters:,}"),
+    ]
+
+
+def _measured(before: Metrics, after: Metrics) -> list[Tile]:
+    paired = after.baseline_latency or after.latency  # both from one loop
+    return [
+        _accuracy(before, after, after.accuracy_verdict),
+        _size(before, after),
+        Tile(
+            text("row.latency"),
+            f"{after.latency.value:.3g} ms" if after.latency else "?",
+            f"{paired.value:.3g} ms" if paired else "",
+            _speed(after.speedup),
             after.verdict,
         ),
-        ("MACs", f"{before.macs / 1e6:.2f} M", f"{after.macs / 1e6:.2f} M", _ratio(before.macs, after.macs), ""),
-        (
-            "Parameters",
-            f"{before.parameters:,}",
+        *_counts(before, after),
+    ]
+
+
+def _compared(pair: Pair) -> list[Tile]:
+    before, after = pair.metrics
+    speed = Tile(text("row.speed"), f"{pair.speedup.value:.2f}x" if pair.speedup else "?", "", "", pair.verdict)
+    if pair.speedup:
+        speed = Tile(speed.name, speed.after, "", f"[{pair.speedup.low:.2f}, {pair.speedup.high:.2f}]", pair.verdict)
+    return [_accuracy(before, after, pair.accuracy_verdict), _size(before, after), speed, *_counts(before, after)]
+
+
+def _accuracy(before: Metrics, after: Metrics, verdict: str) -> Tile:
+    change = text("card.points", change=f"{100 * (after.accuracy.value - before.accuracy.value):+.2f}")
+    return Tile(text("row.accuracy"), f"{after.accuracy.value:.2%}", f"{before.accuracy.value:.2%}", change, verdict)
+
+
+def _size(before: Metrics, after: Metrics) -> Tile:
+    theoretical = text("card.theoretical", size=bytes_text(after.theoretical_bytes))
+    return Tile(
+        text("row.size"),
+        bytes_text(after.size_bytes),
+        bytes_text(before.size_bytes),
+        _ratio(before.size_bytes, after.size_bytes),
+        theoretical,
+    )
+
+
+def _counts(before: Metrics, after: Metrics) -> list[Tile]:
+    nonzero = text("card.nonzero", count=f"{after.nonzero_parameters:,}")
+    return [
+        Tile(text("row.macs"), _millions(after.macs), _millions(before.macs), _ratio(before.macs, after.macs)),
+        Tile(
+            text("row.parameters"),
             f"{after.parameters:,}",
+            f"{before.parameters:,}",
             _ratio(before.parameters, after.parameters),
-            f"{after.nonzero_parameters:,} not zero",
+            nonzero if after.nonzero_parameters != after.parameters else "",
         ),
     ]
-    names = ("", "Before", "After", "Change", "Verdict")
-    if same:
-        names, rows = ("", "Measured"), [row[:2] for row in rows]  # type: ignore[assignment, misc]
-    head = "".join(f"<th scope='col'>{name}</th>" for name in names)
-    body = "".join(f"<tr><th scope='row'>{row[0]}</th>{''.join(map(_cell, row[1:]))}</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _cell(text: str) -> str:
-    kind = "wb-good" if text in GOOD else "wb-bad" if text in BAD else ""
-    return f"<td class='{kind}'>{text}</td>"
+def _line(trial: Trial, m: Metrics) -> str:
+    cells = (
+        f"{m.accuracy.value:.2%} [{m.accuracy.low:.2%}, {m.accuracy.high:.2%}]",
+        bytes_text(m.size_bytes),
+        _speed(m.speedup) or ("1x" if not len(trial.recipe) else "?"),
+        _millions(m.macs),
+        f"{m.parameters:,}",
+    )
+    name = f"{trial.number} &middot; {escape(title(trial))}"
+    return f"<tr><th scope='row'>{name}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.2f} M"
+
+
+def _speed(speedup: Estimate | None) -> str:
+    if speedup is None:
+        return ""
+    return f"{speedup.value:.2f}x [{speedup.low:.2f}, {speedup.high:.2f}]"
 
 
 def _ratio(before: int, after: int) -> str:
     if before == after:
-        return "the same"
-    return f"{before / after:.1f}x smaller" if after < before else f"{after / before:.2f}x larger"
-
-
-def _files(trial: Trial) -> str:
-    artifact = trial.artifact
-    if artifact is None or not artifact.exists():
-        return ""
-    name = trial.download_name()
-    if artifact.stat().st_size > LARGEST_DOWNLOAD:
-        model = f"<span>The model is in {escape(str(artifact))}</span>"
-    else:
-        model = _link(name, artifact.read_bytes(), f"Model, {artifact.suffix} ({bytes_text(artifact.stat().st_size)})")
-    stem = name.rsplit(".", 1)[0]
-    recipe = _link(f"{stem}.yaml", trial.recipe.to_yaml().encode(), "Recipe, .yaml")
-    code = _link(f"{stem}.py", trial.snippet().encode(), "Code that runs it, .py")
-    return f"<div class='wb-files'><b>Download</b> {model} {recipe} {code}</div>"
-
-
-def _link(name: str, content: bytes, text: str) -> str:
-    data = base64.b64encode(content).decode()
-    address = f"data:application/octet-stream;base64,{data}"
-    return f"<a class='wb-download' download='{escape(name)}' href='{address}'>{text}</a>"
+        return text("card.same")
+    if after < before:
+        return text("card.smaller", ratio=f"{before / after:.1f}")
+    return text("card.larger", ratio=f"{after / before:.2f}")

@@ -7,18 +7,29 @@ from typing import Any
 import ipywidgets as w
 import traitlets
 from bokeh.layouts import row
-from bokeh.models import ColumnDataSource, CustomJSTickFormatter, HoverTool, NumeralTickFormatter
+from bokeh.models import (
+    BoxSelectTool,
+    ColumnDataSource,
+    CustomJSTickFormatter,
+    HoverTool,
+    LinearScale,
+    LogTicker,
+    NumeralTickFormatter,
+    Range1d,
+    TapTool,
+)
 from bokeh.plotting import figure
 from jupyter_bokeh import BokehModel
 
 from widgets.bokeh_script import load_bokeh
+from widgets.texts import text, translated
 from widgets.words import recipe_words
 from workbench import Study, Trial
 from workbench.metrics import bytes_text
 
 # Okabe and Ito's palette, which colour-blind people can tell apart; shapes differ as well.
 METHODS = {
-    "Baseline": ("#000000", "star"),
+    "Baseline": ("#6b7686", "star"),
     "Prune": ("#0072B2", "circle"),
     "Train": ("#009E73", "triangle"),
     "Quantize": ("#E69F00", "square"),
@@ -31,12 +42,20 @@ COLUMNS = (
     *("number", "size", "latency", "latency_low", "latency_high", "accuracy", "accuracy_low", "accuracy_high"),
     *("method", "color", "marker", "dot", "recipe", "size_text", "accuracy_text", "latency_text"),
 )
-HOVER = """<div style="max-width:280px;font:12px sans-serif;color:#222"><b>Trial @number</b> &middot; @recipe<br>
-accuracy @accuracy_text<br>file @size_text<br>@latency_text</div>"""
+AHEAD = (
+    *("size", "size_low", "size_high", "latency", "latency_low", "latency_high"),
+    *("accuracy", "accuracy_low", "accuracy_high", "told"),
+)
+BOX = "max-width:280px;font:12px sans-serif;color:#222"
+HOVER = f"""<div style="{BOX}"><b>@number</b> &middot; @recipe<br>@accuracy_text<br>@size_text<br>@latency_text</div>"""
+LOST = f"""<div style="{BOX}"><b>@number</b> &middot; @recipe<br>@reason</div>"""
 BYTES = """
 const [size, unit] = tick < 1e3 ? [tick, "B"] : tick < 1e6 ? [tick / 1e3, "kB"] : [tick / 1e6, "MB"]
 return Number(size.toPrecision(3)) + " " + unit
 """
+INK = {False: ("#ffffff", "#1c2430", "#e3e7ec", "#8b95a3"), True: ("#1b2027", "#e6e9ee", "#343b46", "#8b95a3")}
+"""By darkness: ground, ink, grid, Pareto line."""
+MARGIN = 0.03  # of the frame's height, where what has no measured place is shown
 
 
 def method(trial: Trial) -> str:
@@ -54,39 +73,53 @@ class CurrentBokehModel(BokehModel):
 
 
 class TradeoffPlot(w.VBox):
-    """Every measured trial of a study, the baseline and the Pareto line; `selected` is the trial that was tapped.
+    """Every measured trial of a study, the baseline and the Pareto line; failed trials lie on the margin.
+
+    `selected` is the trial that was tapped; `boxed` are those that were selected together.
 
     Parameters
     ----------
     study : Study, optional
+    dark : bool
+        As `dress` takes it.
     """
 
     selected = traitlets.Int(allow_none=True, default_value=None, help="The number of the trial that was tapped.")
+    boxed: Any = traitlets.List(help="The numbers of the trials in the box that was drawn, where it holds several.")
 
-    def __init__(self, study: Study | None = None):
+    def __init__(self, study: Study | None = None, dark: bool = False):
         self.source = ColumnDataSource({name: [] for name in COLUMNS})
+        self.failed = ColumnDataSource({name: [] for name in ("number", "place", "height", "recipe", "reason")})
+        self.ahead = ColumnDataSource({name: [] for name in AHEAD})
         self.fronts = {x: ColumnDataSource({"x": [], "y": []}) for x in ("size", "latency")}
+        self._marking = False
         self.figures = [
-            self._figure("size", "File size", "log"),
-            self._figure("latency", "Latency in ms, on the baseline's scale", "linear"),
+            self._figure("size", text("plot.size"), "log"),
+            self._figure("latency", text("plot.latency"), "linear"),
         ]
         self.figures[1].y_range = self.figures[0].y_range
         self.source.selected.on_change("indices", self._tapped)
+        self.failed.selected.on_change("indices", self._tapped_margin)
         load_bokeh()
-        layout = row(*self.figures, sizing_mode="stretch_width")
+        self._row = row(*self.figures, sizing_mode="stretch_width")
+        self.dress(dark)
         if study is not None:
             self.show(study)
-        super().__init__([CurrentBokehModel(layout)])
+        super().__init__([_tools(), CurrentBokehModel(self._row)])
         self.add_class("wb-plot")
 
     def show(self, study: Study) -> None:
         """Draw the study as it is now."""
-        trials = [t for t in study.trials if t.state == "complete"]
+        everything = study.trials
+        trials = [t for t in everything if t.state == "complete"]
         baseline = next((t for t in trials if not len(t.recipe)), None)
         rows = [_row(t, baseline) for t in trials] if baseline else []
         columns: dict[str, list] = {name: [r[name] for r in rows] for name in COLUMNS}
         if any(columns[name] != list(self.source.data[name]) for name in COLUMNS):
             self.source.data = columns
+        lost = _margin([t for t in everything if t.finished and t.state != "complete"])
+        if lost != dict(self.failed.data):
+            self.failed.data = lost
         for x, front in self.fronts.items():
             objective = "size_bytes" if x == "size" else "latency"
             best = {t.number for t in study.pareto(["accuracy", objective])} if rows else set()
@@ -95,37 +128,80 @@ class TradeoffPlot(w.VBox):
             if line != front.data:
                 front.data = line
 
+    def foresee(self, ahead: dict[str, Any] | None) -> None:
+        """Show where a recipe would land, hollow, with its intervals; None shows nothing."""
+        self.ahead.data = {name: [ahead[name]] if ahead else [] for name in AHEAD}
+
     def mark(self, number: int | None) -> None:
         """Highlight a trial, or none."""
         self.selected = number
-        numbers = list(self.source.data["number"])
-        wanted = [numbers.index(number)] if number in numbers else []
-        if list(self.source.selected.indices) != wanted:
-            self.source.selected.indices = wanted
+        self._marking = True
+        try:
+            for source in (self.source, self.failed):
+                numbers = list(source.data["number"])
+                wanted = [numbers.index(number)] if number in numbers else []
+                if list(source.selected.indices) != wanted:
+                    source.selected.indices = wanted
+        finally:
+            self._marking = False
+
+    def dress(self, dark: bool) -> None:
+        """Draw in the colours of the light or of the dark theme."""
+        ground, ink, grid, front = INK[dark]
+        self._row.styles = {"background": ground}
+        for plot in self.figures:
+            plot.background_fill_color = plot.border_fill_color = ground
+            plot.outline_line_color = grid
+            plot.title.text_color = ink
+            for axis in plot.axis:
+                axis.axis_label_text_color = axis.major_label_text_color = ink
+                axis.axis_line_color = axis.major_tick_line_color = axis.minor_tick_line_color = front
+            for lines in plot.grid:
+                lines.grid_line_color = grid
+            plot.legend.label_text_color = ink
+            plot.legend.background_fill_color = ground
+            plot.legend.border_line_color = grid
 
     def _tapped(self, attribute: str, old: Sequence[int], new: Sequence[int]) -> None:
-        if new:
-            self.selected = int(self.source.data["number"][new[0]])
+        if self._marking:
+            return
+        numbers = [int(self.source.data["number"][index]) for index in new]
+        if len(numbers) == 1:
+            self.selected = numbers[0]
+        self.boxed = numbers if len(numbers) > 1 else []
+
+    def _tapped_margin(self, attribute: str, old: Sequence[int], new: Sequence[int]) -> None:
+        if new and not self._marking:
+            self.selected = int(self.failed.data["number"][new[0]])
 
     def _figure(self, x: str, title: str, scale: str) -> Any:
-        plot = figure(
-            height=360,
+        plot: Any = figure(
+            height=310,
             sizing_mode="stretch_width",
             x_axis_type=scale,  # type: ignore[arg-type]
             x_axis_label=title,
-            y_axis_label="Accuracy (validation)",
-            tools="pan,wheel_zoom,box_zoom,tap,reset,save",
+            y_axis_label=text("plot.accuracy"),
+            tools="pan,wheel_zoom,box_zoom,box_select,tap,reset,save",
             active_scroll=None,
             toolbar_location="above",
-            title="Accuracy against " + ("file size" if x == "size" else "latency"),
+            title=text(f"plot.title.{x}"),
         )
+        plot.y_range.range_padding = 0.15
+        plot.x_range.range_padding = 0.15
         plot.yaxis.formatter = NumeralTickFormatter(format="0.0%")
         if x == "size":
             plot.xaxis.formatter = CustomJSTickFormatter(code=BYTES)
-        plot.step("x", "y", source=self.fronts[x], mode="after", line_color="#999999", line_dash="dashed")
-        plot.segment(x, "accuracy_low", x, "accuracy_high", source=self.source, line_color="color", line_width=1.5)
+            plot.xaxis.ticker = LogTicker(mantissas=[1, 2, 5])
+        else:
+            plot.xaxis.ticker.desired_num_ticks = 5
+        plot.extra_x_ranges = {"margin": Range1d(start=0, end=1)}
+        plot.extra_y_ranges = {"margin": Range1d(start=0, end=1)}
+        plot.extra_x_scales = plot.extra_y_scales = {"margin": LinearScale()}
+        plot.step("x", "y", source=self.fronts[x], mode="after", line_color="#8b95a3", line_dash="dashed")
+        bars = {"source": self.source, "line_color": "color", "line_width": 1.5, "nonselection_line_alpha": 0.5}
+        plot.segment(x, "accuracy_low", x, "accuracy_high", **bars)
         if x == "latency":
-            plot.segment("latency_low", "accuracy", "latency_high", "accuracy", source=self.source, line_color="color")
+            plot.segment("latency_low", "accuracy", "latency_high", "accuracy", **bars)
         points = plot.scatter(
             x,
             "accuracy",
@@ -134,18 +210,70 @@ class TradeoffPlot(w.VBox):
             size="dot",
             color="color",
             line_color="#333333",
-            fill_alpha=0.9,
+            fill_alpha=0.95,
             legend_field="method",
-            nonselection_fill_alpha=0.45,
+            nonselection_fill_alpha=0.8,
+            nonselection_line_alpha=0.6,
+            selection_line_color="#d1345b",
+            selection_line_width=3,
         )
-        plot.add_tools(HoverTool(renderers=[points], tooltips=HOVER))
+        lost = plot.scatter(
+            "place",
+            "height",
+            source=self.failed,
+            marker="x",
+            size=9,
+            line_width=2,
+            color="#b34700",
+            x_range_name="margin",
+            y_range_name="margin",
+        )
+        where = _ahead(plot, x, self.ahead)
+        for extent in (plot.x_range, plot.y_range):  # neither the margin nor the doubt of a prediction moves the scales
+            extent.renderers = [r for r in plot.renderers if r.data_source is self.source or r is where]
+        plot.add_tools(
+            HoverTool(renderers=[points], tooltips=HOVER),
+            HoverTool(renderers=[lost], tooltips=LOST),
+            HoverTool(renderers=[where], tooltips=f'<div style="{BOX}">@told</div>'),
+        )
+        plot.select_one(BoxSelectTool).renderers = [points]
+        plot.select_one(TapTool).renderers = [points, lost]
         plot.legend.location = "bottom_right"
         plot.legend.background_fill_alpha = 0.6
         plot.legend.label_text_font_size = "11px"
-        if x == "latency":
-            plot.legend.visible = False
+        plot.legend.visible = x == "size"
         plot.toolbar.logo = None
         return plot
+
+
+def _tools() -> w.HTML:
+    """What the browser does with the plots by itself."""
+    buttons = "".join(
+        f"<button type='button' class='wb-copy' data-{kind}='{kind}' title='{text(f'plot.{kind}.help')}'>"
+        f"{text(f'plot.{kind}')}</button>"
+        for kind in ("csv", "svg", "full")
+    )
+    return w.HTML(f"<div class='wb-plot-tools'>{buttons}</div>")
+
+
+def _ahead(plot: Any, x: str, source: ColumnDataSource) -> Any:
+    """The hollow point of a prediction: dashed, without filling, so that nobody takes it for a measured one."""
+    look = {"source": source, "line_color": "#7a5cff", "line_dash": "dotted", "line_width": 1.5}
+    plot.segment(x, "accuracy_low", x, "accuracy_high", **look)
+    plot.segment(f"{x}_low", "accuracy", f"{x}_high", "accuracy", **look)
+    return plot.scatter(x, "accuracy", marker="circle", size=17, fill_alpha=0.0, **look)
+
+
+def _margin(trials: list[Trial]) -> dict[str, list]:
+    """Failed and cancelled trials, side by side along the bottom."""
+    room = max(len(trials) + 1, 12)
+    return {
+        "number": [t.number for t in trials],
+        "place": [(index + 1) / room for index in range(len(trials))],
+        "height": [MARGIN] * len(trials),
+        "recipe": [recipe_words(t.recipe) for t in trials],
+        "reason": [t.reason for t in trials],
+    }
 
 
 def _row(trial: Trial, baseline: Trial) -> dict[str, Any]:
@@ -167,15 +295,16 @@ def _row(trial: Trial, baseline: Trial) -> dict[str, Any]:
         "accuracy_text": f"{m.accuracy.value:.2%} [{m.accuracy.low:.2%}, {m.accuracy.high:.2%}]",
     }
     if m.speedup is None and len(trial.recipe):
-        text = "speed not claimed: simulated" if m.simulated else "speed not compared: run by another runtime"
+        told = text("plot.simulated") if m.simulated else text("plot.unpaired")
         out |= dict.fromkeys(("latency", "latency_low", "latency_high"), math.nan)
     elif m.speedup is None:
         latency = b.latency
-        text = f"latency {latency.value:.3g} ms"
+        told = f"{latency.value:.3g} ms"
         out |= {"latency": latency.value, "latency_low": latency.low, "latency_high": latency.high}
     else:
         # only paired figures are comparable: the baseline's latency divided by the paired speed-up
         s, whole = m.speedup, b.latency.value
-        text = f"latency {whole / s.value:.3g} ms: {s.value:.2f}x [{s.low:.2f}, {s.high:.2f}], {m.verdict}"
+        verdict = translated("verdict", m.verdict, m.verdict)
+        told = f"{whole / s.value:.3g} ms: {s.value:.2f}x [{s.low:.2f}, {s.high:.2f}], {verdict}"
         out |= {"latency": whole / s.value, "latency_low": whole / s.high, "latency_high": whole / s.low}
-    return out | {"latency_text": text}
+    return out | {"latency_text": told}

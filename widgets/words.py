@@ -9,15 +9,16 @@ from workbench.steps import Step
 
 def recipe_words(recipe: Recipe) -> str:
     """A recipe in a few words: ``Prune 50%, Quantize 8 bits``."""
-    return ", ".join(_step(step) for step in recipe) or "Baseline"
+    return ", ".join(f"{type(step).__name__} {knob_words(step)}".strip() for step in recipe) or "Baseline"
 
 
-def _step(step: Step) -> str:
+def knob_words(step: Step) -> str:
+    """A step's first knob and those that differ from their defaults: ``50% (round channels to 8 channels)``."""
     first, others = knobs(type(step))[:1], knobs(type(step))[1:]
-    name = " ".join([type(step).__name__, *(_value(knob, getattr(step, knob.name)) for knob in first)])
+    name = "".join(_value(knob, getattr(step, knob.name)) for knob in first)
     changed = [(knob, getattr(step, knob.name)) for knob in others]
     told = [f"{knob.label.lower()} {_value(knob, value)}" for knob, value in changed if value != knob.default]
-    return f"{name} ({'; '.join(told)})" if told else name
+    return f"{name} ({'; '.join(told)})".strip() if told else name
 
 
 def _value(knob: Knob, value: Any) -> str:

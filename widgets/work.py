@@ -7,43 +7,60 @@ from html import escape
 
 import ipywidgets as w
 
+from widgets.texts import text
 from workbench import WorkbenchError
 from workbench.workers import Job
 
 PAUSE = 0.2  # seconds between two looks at the progress
+SELDOM = 5  # looks between two that are told to others
 
 
-class WorkBar(w.VBox):
+class WorkBar(w.HBox):
     """A progress bar over a queue of jobs.
 
     Parameters
     ----------
     on_done : callable
         Called with each job when it ends, in a thread of this panel.
+    on_progress : callable, optional
+        Called with the job that runs, about once a second.
     """
 
-    def __init__(self, on_done: Callable[[Job], None]):
-        self._on_done = on_done
+    def __init__(self, on_done: Callable[[Job], None], on_progress: Callable[[Job], None] = lambda job: None):
+        self._on_done, self._on_progress = on_done, on_progress
         self._jobs: list[Job] = []
         self._watching = threading.Lock()
-        self.bar = w.FloatProgress(min=0, max=1, layout=w.Layout(flex="1", height="18px", min_width="80px"))
-        self.text = w.HTML("Nothing is running.", layout=w.Layout(flex="3", min_width="0"))
+        self.bar = w.FloatProgress(min=0, max=1, layout=w.Layout(width="110px", height="14px"))
+        self.text = w.HTML(text("work.none"), layout=w.Layout(flex="1", min_width="0"))
         self.cancel = w.Button(
-            description="Cancel", tooltip="Stop what runs now", disabled=True, layout=w.Layout(width="90px")
+            description=text("work.cancel"), tooltip=text("work.cancel.help"), layout=w.Layout(width="84px")
         )
         self.cancel.on_click(lambda _: self._stop())
-        super().__init__([w.HBox([self.bar, self.text, self.cancel], layout=w.Layout(align_items="center"))])
+        super().__init__([self.bar, self.text, self.cancel])
         self.add_class("wb-work")
+        self._rest()
 
     def watch(self, job: Job) -> None:
         """Follow a job until it ends."""
         self._jobs.append(job)
         threading.Thread(target=self._follow, daemon=True).start()
 
+    def restate(self) -> None:
+        """Say it in the language in use."""
+        self.cancel.description, self.cancel.tooltip = text("work.cancel"), text("work.cancel.help")
+        if not self._jobs:
+            self.text.value = text("work.none")
+
+    def _rest(self) -> None:
+        """Nothing runs: there is nothing to stop."""
+        self.cancel.disabled, self.bar.value = True, 0
+        self.bar.layout.visibility = self.cancel.layout.visibility = "hidden"
+        self.remove_class("wb-busy")
+
     def _stop(self) -> None:
         if self._jobs:
             self.cancel.disabled = True
-            self.text.value = "Stopping&hellip;"
+            self.text.value = text("work.stopping")
             try:
                 self._jobs[0].cancel()
             except WorkbenchError as error:
@@ -51,39 +68,46 @@ class WorkBar(w.VBox):
 
     def _follow(self) -> None:
         with self._watching:  # one job after the other
-            job = self._jobs[0]
+            job, looks = self._jobs[0], 0
             self.cancel.disabled = False
+            self.bar.layout.visibility = self.cancel.layout.visibility = "visible"
+            self.add_class("wb-busy")
             try:
                 while not job.done():
                     if not self.cancel.disabled:
                         self._show(job)
+                    if looks % SELDOM == 0:
+                        self._on_progress(job)
+                    looks += 1
                     time.sleep(PAUSE)
                 trial = job.trial()
-                took = f" in {trial.seconds:.1f} s" if trial.seconds else ""
-                self.text.value = f"Trial {trial.number} is {trial.state}{took}. {escape(trial.reason)}"
+                took = text("work.took", seconds=f"{trial.seconds:.1f}") if trial.seconds else ""
+                state = text(f"state.{trial.state}")
+                ended = text("work.ended", number=trial.number, state=state, took=took)
+                self.text.value = f"{ended} {escape(trial.reason)}"
             except WorkbenchError as error:
                 self.text.value = escape(str(error))
             finally:
                 self._jobs.pop(0)
-                self.cancel.disabled = True
-                self.bar.value = 0
+                self._rest()
             self._on_done(job)
 
     def _show(self, job: Job) -> None:
         trial = job.trial()
         last = trial.last_progress
-        waiting = f" &middot; {len(self._jobs) - 1} more waiting" if len(self._jobs) > 1 else ""
+        waiting = " &middot; " + text("work.more", count=len(self._jobs) - 1) if len(self._jobs) > 1 else ""
         if not last:
-            started = "is about to start" if trial.state == "running" else "waits for a worker to be ready"
-            self.text.value = f"Trial {trial.number} {started}&hellip;{waiting}"
+            key = "work.starting" if trial.state == "running" else "work.waiting"
+            self.text.value = text(key, number=trial.number) + waiting
             return
         share = last.get("share", 0.0)
         self.bar.value = (last["stage"] + share) / last["stages"]
-        told = last.get("message") or last["name"]
+        told = escape(last.get("message") or last["name"])
         if "loss" in last:
-            told = f"{last['name']}: epoch {last['epoch']:.1f}, loss {last['loss']:.3f}"
-            told += f", validation accuracy {last['reached']:.2%}" if last["reached"] is not None else ""
+            told = text("work.epoch", name=last["name"], epoch=f"{last['epoch']:.1f}", loss=f"{last['loss']:.3f}")
+            told += text("work.reached", accuracy=f"{last['reached']:.2%}") if last["reached"] is not None else ""
         spent = last["time"] - last["since"]
         if share > 0.03 and spent > 1:
-            told += f" &middot; about {spent * (1 - share) / share:.0f} s left in this step"
-        self.text.value = f"Trial {trial.number}, step {last['stage'] + 1} of {last['stages']}: {told}{waiting}"
+            told += " &middot; " + text("work.left", seconds=f"{spent * (1 - share) / share:.0f}")
+        stage = text("work.stage", number=trial.number, stage=last["stage"] + 1, stages=last["stages"])
+        self.text.value = f"{stage} {told}{waiting}"

@@ -44,6 +44,7 @@ def run(
     step: Annotated[
         list[str] | None, typer.Option(help="A step with its knobs, such as 'prune ratio=0.5'; repeat for more.")
     ] = None,
+    goal: Annotated[str, typer.Option(help="smaller, faster, balanced or accurate: a recipe to begin with.")] = "",
     seed: Annotated[int, typer.Option(help="Of all chance in a recipe made of --step.")] = 0,
     model: Model = "lenet5",
     dataset: Data = "mnist",
@@ -55,13 +56,15 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print the record of the trial as JSON.")] = False,
 ) -> None:
     """Carry out a recipe, measure the artifact, and say what it costs and buys."""
+    from workbench.goals import goal_recipe
     from workbench.recipe import Recipe
     from workbench.study import Study
 
-    if (recipe is None) == (not step):
-        raise WorkbenchError("Give a recipe file or --step, one of them.", "`workbench steps` lists the steps.")
+    if sum(map(bool, (recipe, step, goal))) != 1:
+        raise WorkbenchError("Give a recipe file, --step or --goal, one of them.", "`workbench steps` lists the steps.")
     asked = Recipe.load(recipe) if recipe else _recipe(step or [], seed)
     study = Study(_own(model), _own(dataset), runtime, device, path, threads=threads, batch=batch)
+    asked = goal_recipe(goal, study) if goal else asked
     study.check(asked)
     with _progress(quiet=json) as show:
         trial = study.run(asked, on_progress=show)

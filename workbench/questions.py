@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from workbench.study import Study
     from workbench.trial import Trial
 
-MOST = 12  # samples shown of each kind of flip
+MOST = 48  # samples shown of each kind of flip
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Answer:
     flips: dict[str, list[dict]] = field(default_factory=dict)
 
 
-def changes(trial: "Trial") -> Answer:
-    """What differs from the baseline: answers, classes, and layer by layer."""
+def changes(trial: "Trial", against: int | None) -> Answer:
+    """What differs from another trial, or from the baseline: answers, classes, and layer by layer."""
     from workbench.compare import FLIPS
 
-    comparison = trial.study.compare(trial.study.baseline, trial)
+    comparison = trial.study.compare(trial.study.baseline if against is None else against, trial)
     names, flips = trial.study.dataset.classes, {}
     for kind in FLIPS:
         index = getattr(comparison, kind)[:MOST]
@@ -73,17 +73,36 @@ def picture(sample: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def why(trial: "Trial") -> Answer:
-    """Why it isn't faster."""
+def why(trial: "Trial", against: int | None) -> Answer:
+    """Why it isn't faster than the baseline, whatever else it is compared with."""
     found = trial.why()
     return Answer(found.sentences(), found.table())
 
 
-QUESTIONS: dict[str, Callable[["Trial"], Answer]] = {"changes": changes, "why": why}
+def predictions(trial: "Trial", against: int | None) -> Answer:
+    """Measure what predictions go by; of the study, not of one trial."""
+    trial.study.prepare_predictions()
+    return Answer(["Predictions are ready."], [])
 
 
-def answer(study: "Study", number: int, question: str) -> Answer:
+QUESTIONS: dict[str, Callable[["Trial", int | None], Answer]] = {
+    "changes": changes,
+    "why": why,
+    "predictions": predictions,
+}
+
+
+def answer(study: "Study", number: int, question: str, against: int | None = None) -> Answer:
     """Answer a question by its name; what was answered before is read from the study's folder.
+
+    Parameters
+    ----------
+    study : Study
+    number : int
+        The trial that the question is about.
+    question : str
+    against : int, optional
+        The trial to compare it with; the baseline if left out.
 
     Raises
     ------
@@ -91,20 +110,21 @@ def answer(study: "Study", number: int, question: str) -> Answer:
         If there is no such question or trial, or it can't be answered.
     """
     ask = lookup(QUESTIONS, question, "question")
-    known = kept(study, number, question)
+    known = kept(study, number, question, against)
     if known is None:
-        known = ask(study.trial(number))
-        _file(study, number, question).write_text(json.dumps(asdict(known)), encoding="utf-8")
+        known = ask(study.trial(number), against)
+        _file(study, number, question, against).write_text(json.dumps(asdict(known)), encoding="utf-8")
     return known
 
 
-def kept(study: "Study", number: int, question: str) -> Answer | None:
+def kept(study: "Study", number: int, question: str, against: int | None = None) -> Answer | None:
     """The answer that is in the study's folder, or None."""
     try:
-        return Answer(**json.loads(_file(study, number, question).read_text(encoding="utf-8")))
+        return Answer(**json.loads(_file(study, number, question, against).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):  # never asked, or broken off
         return None
 
 
-def _file(study: "Study", number: int, question: str) -> Path:
-    return study.storage.folder(number) / f"answer-{question}.json"
+def _file(study: "Study", number: int, question: str, against: int | None) -> Path:
+    other = "" if against is None else f"-{against}"
+    return study.storage.folder(number) / f"answer-{question}{other}.json"

@@ -13,6 +13,7 @@ from workbench.errors import WorkbenchError
 from workbench.shipped import shipped
 
 IDLE_SECONDS = 3600  # a kernel that nobody uses for so long is ended; its study is on disk
+LARGEST_MESSAGE = 210_000_000  # bytes: a little more than the largest file that is taken
 
 
 def serve_app(host: str, port: int, browser: bool, path: Path) -> int:
@@ -35,6 +36,7 @@ def serve_app(host: str, port: int, browser: bool, path: Path) -> int:
         *(sys.executable, "-m", "voila", str(shipped("notebooks/app.ipynb"))),
         *(f"--Voila.ip={host}", f"--port={port}", f"--show_tracebacks={False}", "--strip_sources=True"),
         *("--preheat_kernel=True", "--pool_size=1"),
+        f"--Voila.tornado_settings={{'websocket_max_message_size': {LARGEST_MESSAGE}}}",  # uploads come this way
         *(f"--MappingKernelManager.cull_idle_timeout={IDLE_SECONDS}", "--MappingKernelManager.cull_interval=60"),
     ]
     if not browser:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from workbench.errors import WorkbenchError
 from workbench.metrics import Metrics
@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS trials (number INTEGER PRIMARY KEY, state TEXT NOT NU
 CREATE TABLE IF NOT EXISTS openings (
     id INTEGER PRIMARY KEY, trial INTEGER NOT NULL, metrics TEXT NOT NULL, at REAL NOT NULL
 );
+CREATE TABLE IF NOT EXISTS labels (trial INTEGER PRIMARY KEY, label TEXT NOT NULL);
 """
 FINISHED = ("complete", "failed", "cancelled")
 
@@ -49,6 +50,20 @@ class Record(BaseModel):
     """What was foreseen before it ran, where the study could."""
     process: tuple[int, float] | None = None
     """The process that carries it out: its number and the time it was created."""
+
+
+class Label(BaseModel):
+    """What people say of a trial; nothing in it changes what was measured."""
+
+    model_config = ConfigDict(frozen=True)
+
+    parent: int | None = None
+    """The trial whose recipe it was made from; None where nobody said."""
+    name: str = Field(default="", max_length=80)
+    note: str = Field(default="", max_length=2000)
+    star: bool = False
+    deleted: bool = False
+    """Out of sight: left out of lists, plots and fronts, and kept on disk."""
 
 
 class Storage:
@@ -152,6 +167,30 @@ class Storage:
         record = self.record(number)
         record.reason = reason
         self.save(record)
+
+    def labels(self) -> dict[int, Label]:
+        """What people said of trials, by number; those of whom nothing was said are left out."""
+        with self._connect() as database:
+            rows = database.execute("SELECT trial, label FROM labels").fetchall()
+        return {trial: Label.model_validate_json(label) for trial, label in rows}
+
+    def label(self, number: int, **changes: Any) -> Label:
+        """Change what is said of a trial: parent, name, note, star, deleted; returns all that is said now."""
+        self.record(number)
+        with self._connect() as database:
+            database.execute("BEGIN IMMEDIATE")
+            row = database.execute("SELECT label FROM labels WHERE trial = ?", (number,)).fetchone()
+            said = Label.model_validate_json(row[0]).model_dump() if row else {}
+            try:
+                label = Label(**{**said, **changes})
+            except ValidationError as error:
+                first = error.errors()[0]
+                raise WorkbenchError(
+                    f"The {first['loc'][0]} of a trial can't be that: {first['msg']}.", "Make it shorter."
+                ) from error
+            database.execute("INSERT OR REPLACE INTO labels VALUES (?, ?)", (number, label.model_dump_json()))
+            database.execute("COMMIT")
+        return label
 
     def complete(self) -> int:
         """How many trials are complete."""

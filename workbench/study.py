@@ -19,7 +19,7 @@ from workbench.models import MODELS, fitted, load_model
 from workbench.recipe import Recipe
 from workbench.runtimes import load_runtime
 from workbench.steps import Distill, Quantize
-from workbench.storage import Storage, this_process
+from workbench.storage import Label, Storage, this_process
 from workbench.trial import Trial
 
 if TYPE_CHECKING:
@@ -167,8 +167,10 @@ class Study:
 
     @property
     def trials(self) -> list[Trial]:
-        """Every trial, by number; the baseline is number 0."""
-        return [Trial(self, record) for record in self.storage.records()]
+        """Every trial that was not deleted, by number; the baseline is number 0."""
+        labels = self.storage.labels()
+        deleted = {number for number, label in labels.items() if label.deleted}
+        return [Trial(self, record) for record in self.storage.records() if record.number not in deleted]
 
     @property
     def baseline(self) -> Trial:
@@ -254,6 +256,30 @@ class Study:
         record.seconds = time.time() - started
         self.storage.save(record)
         return Trial(self, record)
+
+    @property
+    def labels(self) -> dict[int, Label]:
+        """What was said of trials with `label`, by number."""
+        return self.storage.labels()
+
+    def label(self, trial: Trial | int, **changes: Any) -> Label:
+        """Say something of a trial: ``name``, ``note``, ``star``, ``parent`` (the trial that its recipe was made from).
+
+        With ``deleted=True`` it is left out of `trials` and of every front until ``deleted=False``; its files stay.
+
+        Raises
+        ------
+        WorkbenchError
+            If there is no such trial, a text is too long, or the baseline is to be deleted.
+        """
+        number = trial if isinstance(trial, int) else trial.number
+        if changes.get("deleted"):
+            chosen = self.trial(number)
+            if not len(chosen.recipe) and chosen.metrics:
+                raise WorkbenchError("The baseline can't be deleted.", "Every trial is measured against it.")
+            if not chosen.finished:
+                raise WorkbenchError(f"Trial {number} is {chosen.state}.", "Cancel it first.")
+        return self.storage.label(number, **changes)
 
     def pareto(self, objectives: Sequence[str] = ("accuracy", "size_bytes", "latency")) -> list[Trial]:
         """The complete trials that no other beats on every objective at once.

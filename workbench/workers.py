@@ -109,7 +109,7 @@ class LocalWorkers:
             self._enqueue(study, Recipe(), pickled)
         return self._enqueue(study, recipe, pickled)
 
-    def ask(self, study: Study, number: int, question: str) -> "Future[Answer]":
+    def ask(self, study: Study, number: int, question: str, against: int | None = None) -> "Future[Answer]":
         """Have a question of `workbench.questions` answered, after what waits already.
 
         Returns
@@ -117,7 +117,7 @@ class LocalWorkers:
         concurrent.futures.Future
             Its result is the `Answer`; its exception a `WorkbenchError` where there is none.
         """
-        future: Future[Answer] = self._ready().schedule(_answer, args=[_pickled(study), number, question])
+        future: Future[Answer] = self._ready().schedule(_answer, args=[_pickled(study), number, question, against])
         return future
 
     def start(self, study: Study, name: str, **options: Any) -> Task:
@@ -220,10 +220,10 @@ def _execute(pickled: bytes, number: int) -> None:
             study.execute(number, on_progress=_stop_if_alone)
 
 
-def _answer(pickled: bytes, number: int, question: str) -> Answer:
+def _answer(pickled: bytes, number: int, question: str, against: int | None) -> Answer:
     study: Study = cloudpickle.loads(pickled)
     with _machine():
-        return answer(study, number, question)
+        return answer(study, number, question, against)
 
 
 def _work(pickled: bytes, name: str, options: dict[str, Any]) -> dict[str, Any]:

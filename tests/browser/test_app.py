@@ -1,6 +1,8 @@
 """The main job, done as a person does it: in a browser, on real data."""
 
 import json
+import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.driving import Server, Visit, visit
@@ -44,7 +47,7 @@ PLACE = """(index) => {  // where a point of the first plot is on the screen
 def opened(browser: Browser, app: Server) -> Visit:
     """The page, once its baseline is measured."""
     seen = visit(browser, app.url)
-    expect(seen.page.get_by_role("button", name="Run")).to_be_enabled()
+    expect(seen.page.get_by_role("button", name="Run", exact=True)).to_be_enabled()
     wait_for_points(seen.page, 1)
     return seen
 
@@ -62,7 +65,14 @@ def switch(page: Page, step: str, on: bool) -> None:
     page.get_by_label(step, exact=True).set_checked(on)
 
 
+def row(page: Page, number: int):
+    return page.locator(f".wb-rows [data-number='{number}']")
+
+
 def press(page: Page, step: str, slider: int, key: str, times: int = 1) -> None:
+    knobs = page.get_by_role("button", name="Show the knobs of " + step)
+    if knobs.inner_text() == "▸":
+        knobs.click()
     handle = panel(page, step).get_by_role("slider").nth(slider)
     handle.focus()
     for _ in range(times):
@@ -79,31 +89,36 @@ def downloaded(opened: Visit, tmp_path_factory: pytest.TempPathFactory) -> dict[
     page = opened.page
     pick(page, "Model", "LeNet-5")
     pick(page, "Dataset", "MNIST digits")
+    page.get_by_role("button", name="I'll drive").click()
     for step in ("Prune", "Distill", "Quantize"):
         switch(page, step, on=True)
-    press(page, "Prune", 0, "ArrowLeft", times=2)
+    press(page, "Prune", 0, "ArrowRight", times=2)
     expect(panel(page, "Prune")).to_contain_text("40%")
     pick(page, "Weight bits", "8 bits")
-    page.get_by_role("button", name="Run").click()
+    page.get_by_role("button", name="Run", exact=True).click()
     expect(page.locator(".wb-work")).to_contain_text("Distill: epoch")  # the progress is seen as it happens
     recipes = wait_for_points(page, 2)
     assert recipes[0] == "Baseline"
     assert recipes[1] == "Prune 40%, Distill 1 epoch, Quantize 8 bits"
-    expect(page.locator(".wb-card")).to_contain_text("Trial 1:")
-    expect(page.locator(".wb-download")).to_have_count(3)
+    expect(page.locator(".wb-curve polyline").first).to_be_attached()
+    expect(page.locator(".wb-chosen")).to_contain_text("Trial 1:")
+    expect(page.locator(".wb-tiles")).to_contain_text("was")
+    page.get_by_role("tab", name="Files").click()
+    expect(page.locator(".wb-download").first).to_be_visible()
     folder, files = tmp_path_factory.mktemp("downloads"), {}
-    for link in page.locator(".wb-download").all():
+    for link in page.locator(".wb-download").all()[:3]:
         with page.expect_download() as download:
             link.click()
         path = folder / download.value.suggested_filename
         download.value.save_as(path)
         files[path.suffix] = path
+    page.get_by_role("tab", name="Summary").click()
     return files
 
 
 def test_a_measured_point_lands_beside_the_baseline(downloaded: dict[str, Path], opened: Visit) -> None:
     card = opened.page.locator(".wb-card")
-    for word in ("Accuracy", "File size", "Latency", "Before", "After", "Verdict", "x smaller", "ms against"):
+    for word in ("Accuracy", "File size", "Latency", "was", "points", "x smaller", "ms against"):
         expect(card).to_contain_text(word)
     assert set(downloaded) == {".onnx", ".yaml", ".py"}
 
@@ -150,26 +165,26 @@ def test_choosing_a_trial_loads_its_recipe_into_the_knobs(downloaded: dict[str, 
     page = opened.page
     press(page, "Prune", 0, "ArrowRight", times=4)
     expect(panel(page, "Prune")).to_contain_text("60%")
-    page.get_by_label("Trials").select_option(index=1)
+    row(page, 0).click()
     expect(page.locator(".wb-card")).to_contain_text("the baseline")
-    page.get_by_label("Trials").select_option(index=0)
+    row(page, 0).press("ArrowDown")
     expect(panel(page, "Prune")).to_contain_text("40%")
 
 
 def test_a_tap_on_a_point_loads_its_recipe_into_the_knobs(downloaded: dict[str, Path], opened: Visit) -> None:
     page = opened.page
-    page.get_by_label("Trials").select_option(index=1)
-    expect(page.locator(".wb-card")).to_contain_text("Trial 0:")
+    row(page, 0).click()
+    expect(page.locator(".wb-chosen")).to_contain_text("Trial 0:")
     press(page, "Prune", 0, "End")
     page.mouse.click(*page.evaluate(PLACE, 1))
-    expect(page.locator(".wb-card")).to_contain_text("Trial 1:")
+    expect(page.locator(".wb-chosen")).to_contain_text("Trial 1:")
     expect(panel(page, "Prune")).to_contain_text("40%")
 
 
 def test_a_refusal_is_a_sentence_in_the_page(downloaded: dict[str, Path], opened: Visit) -> None:
     page = opened.page
     pick(page, "Weight bits", "4 bits")
-    page.get_by_role("button", name="Run").click()
+    page.get_by_role("button", name="Run", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("has no kernels for static 4-bit weights")
     pick(page, "Weight bits", "8 bits")
 
@@ -177,18 +192,90 @@ def test_a_refusal_is_a_sentence_in_the_page(downloaded: dict[str, Path], opened
 def test_cancel_stops_the_trial_and_keeps_it(downloaded: dict[str, Path], opened: Visit) -> None:
     page = opened.page
     press(page, "Distill", 0, "End")
-    page.get_by_role("button", name="Run").click()
+    page.get_by_role("button", name="Run", exact=True).click()
     expect(page.locator(".wb-work")).to_contain_text("Distill: epoch")
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator(".wb-work")).to_contain_text("cancelled")
     expect(page.locator(".wb-card")).to_contain_text("Cancelled by the user.")
-    expect(page.get_by_role("button", name="Run")).to_be_enabled()
+    expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled()
 
 
-def test_another_page_on_the_study_sees_what_was_done(
-    downloaded: dict[str, Path], browser: Browser, app: Server
+def test_a_goal_fills_in_a_recipe_and_undo_takes_it_back(downloaded: dict[str, Path], opened: Visit) -> None:
+    page = opened.page
+    page.get_by_role("button", name="Smaller").click()
+    expect(panel(page, "Prune")).to_contain_text("70%")
+    expect(panel(page, "Prune").get_by_role("slider").first).not_to_be_visible()  # folded into a line
+    page.keyboard.press("Control+z")
+    expect(panel(page, "Prune")).to_contain_text("40%")
+
+
+def test_a_trial_is_named_starred_deleted_and_brought_back(downloaded: dict[str, Path], opened: Visit) -> None:
+    page = opened.page
+    row(page, 1).click()
+    name = page.get_by_role("textbox", name="Name", exact=True)
+    name.fill("the one that ships")
+    name.press("Enter")
+    page.get_by_role("button", name="Star this trial").click()
+    expect(row(page, 1)).to_contain_text("the one that ships")
+    expect(row(page, 1)).to_contain_text("★")
+    page.get_by_role("button", name="Delete this trial").click()
+    expect(row(page, 1)).to_have_count(0)
+    page.get_by_role("button", name="Bring back").click()
+    expect(row(page, 1)).to_have_attribute("aria-selected", "true")
+
+
+def test_the_points_can_be_taken_away_as_a_table_and_as_drawings(downloaded: dict[str, Path], opened: Visit) -> None:
+    with opened.page.expect_download() as download:
+        opened.page.get_by_role("button", name="CSV").click()
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert len(lines) == 1 + 2
+    assert "Prune 40%, Distill 1 epoch, Quantize 8 bits" in lines[2]
+    with opened.page.expect_download() as download:
+        opened.page.get_by_role("button", name="SVG").click()
+    assert Path(download.value.path()).read_text().startswith("<svg")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_page_has_no_serious_fault_for_those_who_do_not_see_or_point(
+    downloaded: dict[str, Path], opened: Visit, theme: str
 ) -> None:
-    assert len(wait_for_points(visit(browser, app.url).page, 2)) == 2
+    page = opened.page
+    if theme == "dark":
+        page.get_by_role("button", name="Light or dark").click()
+        expect(page.locator(".wb-app")).to_have_class(re.compile("wb-dark"))
+    page.get_by_role("button", name="I'll drive").click()
+    faults = Axe().run(page, context={"include": [[".wb-app"]]}).response["violations"]
+    assert [(f["id"], [n["html"] for n in f["nodes"]]) for f in faults if f["impact"] in ("serious", "critical")] == []
+
+
+def test_the_address_brings_a_colleague_to_the_same_view_in_the_language_of_choice(
+    downloaded: dict[str, Path], opened: Visit, browser: Browser, app: Server
+) -> None:
+    row(opened.page, 0).click()
+    opened.page.wait_for_url("**/?*trial=0*")
+    address = opened.page.url.removeprefix(app.url)
+    assert address == "?study=lenet5-mnist-onnxruntime&trial=0"
+    theirs = visit(browser, app.url, address).page
+    expect(theirs.locator(".wb-chosen")).to_contain_text("Trial 0:")
+    assert len(wait_for_points(theirs, 2)) == 2  # what was done on another page is there
+    theirs.get_by_label("Language").select_option(label="中文")
+    expect(theirs.locator(".wb-run")).to_have_text("运行")
+    expect(theirs.locator(".wb-chosen")).to_contain_text("试验 0")
+
+
+def test_a_pickle_that_is_handed_over_is_refused_and_nothing_is_lost(
+    downloaded: dict[str, Path], opened: Visit
+) -> None:
+    page = opened.page
+    page.get_by_text("Bring your own").click()
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Data").click()
+    chooser.value.set_files({"name": "data.npz", "mimeType": "", "buffer": pickle.dumps({"inputs": [1]})})
+    page.get_by_role("button", name="Look and open").click()
+    expect(page.locator(".wb-own").get_by_role("alert")).to_contain_text(
+        "data.npz is damaged, or not what its name says"
+    )
+    expect(row(page, 1)).to_be_visible()
 
 
 def test_nothing_was_asked_of_an_outside_host_and_no_script_failed(downloaded: dict[str, Path], opened: Visit) -> None:

@@ -39,7 +39,7 @@ def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def test_the_page_opens_by_its_address_and_asks_nothing_of_an_outside_host(browser: Browser, hosted: Server) -> None:
     seen = visit(browser, hosted.url, "voila/render/notebooks/app.ipynb")
-    expect(seen.page.get_by_role("button", name="Run")).to_be_enabled()
+    expect(seen.page.get_by_role("button", name="Run", exact=True)).to_be_enabled()
     expect(seen.page.locator(".wb-plot canvas").first).to_be_visible()
     assert seen.outside == []
     assert seen.errors == []

@@ -37,7 +37,7 @@ def _knobs_as_they_were(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def listed(app: Workbench) -> list[int]:
-    return [number for _, number in app.trials.options]
+    return [row["number"] for row in app.history.tree.rows]
 
 
 def said(app: Workbench) -> str:
@@ -50,7 +50,7 @@ def points(app: Workbench) -> list[int]:
 
 def test_it_opens_on_the_study_with_all_its_trials(app):
     assert set(listed(app)) >= {0, 1, 2, 3}
-    assert listed(app) == sorted(listed(app), reverse=True)
+    assert listed(app) == sorted(listed(app))
     assert points(app)[:2] == [0, 1]
     assert "<b>lenet5</b> on mnist" in app.pickers.children[0].value
     assert not app.run_button.disabled
@@ -66,33 +66,33 @@ def test_the_recipe_is_what_the_knobs_say(app):
 
 
 def test_choosing_a_trial_shows_it_and_loads_its_recipe_into_the_knobs(app, study):
-    app.trials.value = 0
-    app.trials.value = 1
-    assert "Trial 1" in app.card.text.value
+    app.history.tree.chosen = 0
+    app.history.tree.chosen = 1
+    assert "Trial 1" in app.chosen.heading.value
     assert app.recipe() == study.trial(1).recipe
     assert app.plot.source.selected.indices == [1]
 
 
 def test_a_tap_on_a_point_does_the_same(app, study):
-    app.trials.value = 0
+    app.history.tree.chosen = 0
     app.plot.source.selected.indices = [1]
-    assert app.trials.value == 1
-    assert "Trial 1" in app.card.text.value
+    assert app.history.tree.chosen == 1
+    assert "Trial 1" in app.chosen.heading.value
     assert app.recipe() == study.trial(1).recipe
 
 
 def test_the_baseline_leaves_the_knobs_alone(app):
-    app.trials.value = 1
+    app.history.tree.chosen = 1
     before = app.recipe()
-    app.trials.value = 0
-    assert "the baseline" in app.card.text.value
+    app.history.tree.chosen = 0
+    assert "the baseline" in app.chosen.card.value
     assert app.recipe() == before
 
 
 def test_a_trial_without_a_point_shows_its_reason_and_its_recipe(app, study):
-    app.trials.value = 1
-    app.trials.value = 2
-    assert "resnet20 takes 32x32 images" in app.card.text.value
+    app.history.tree.chosen = 1
+    app.history.tree.chosen = 2
+    assert "resnet20 takes 32x32 images" in app.chosen.card.value
     assert app.recipe() == study.trial(2).recipe
     assert app.plot.source.selected.indices == []
 
@@ -121,10 +121,12 @@ def test_run_brings_a_measured_point_and_shows_it_with_the_knobs_left_as_they_ar
     app.run_button.click()
     assert said(app) == ""  # the refusal before is gone
     app.editor.card("prune").controls["ratio"].value = 0.6  # while it runs
-    wait_until(lambda: app.trials.value == number)
+    assert app.history.tree.chosen == number  # it is shown while it runs
+    wait_until(lambda: number in points(app))
+    wait_until(lambda: "MACs" in app.chosen.card.value)
     assert points(app)[-1] == number
-    assert f"Trial {number}: Prune 75%" in app.card.text.value
-    assert "wb-download" in app.card.files.value
+    assert f"Trial {number}: Prune 75%" in app.chosen.heading.value
+    assert "MACs" in app.chosen.card.value
     assert app.recipe() == Recipe([Prune(ratio=0.6)])
 
 

@@ -1,41 +1,35 @@
-"""What is inside a trial: asked for when a fold is opened, answered once, never shown for another trial."""
+"""What is inside a trial: asked for when somebody looks, answered once, never shown for another trial."""
 
 from concurrent.futures import Future
 
 import pytest
 
-from widgets.inside import TITLES, Inside
+from widgets.inside import Flips, Layers, Why
 from workbench import WorkbenchError
 from workbench.questions import Answer
 
-ANSWER = Answer(
-    ["Two < three."],
-    [{"layer": "conv1", "ms": "0.1"}],
-    {"broken": [{"index": 3, "label": "7", "before": "7", "after": "1", "picture": "data:image/png;base64,AA"}]},
-)
+
+def flip(label: str, index: int) -> dict:
+    return {"index": index, "label": label, "before": label, "after": "1", "picture": "data:image/png;base64,AA"}
+
+
+ANSWER = Answer(["Two < three."], [{"layer": "conv1", "ms": "0.1"}], {"broken": [flip("7", 3), flip("2", 4)]})
 
 
 class Asked:
     """Questions as they were put, each with the future of its answer."""
 
     def __init__(self) -> None:
-        self.put: list[tuple[int, str, Future]] = []
+        self.put: list[tuple[int, str, int | None, Future]] = []
 
-    def __call__(self, trial, question) -> "Future[Answer]":
-        self.put.append((trial.number, question, Future()))
-        return self.put[-1][2]
+    def __call__(self, trial, question, against) -> "Future[Answer]":
+        self.put.append((trial.number, question, against, Future()))
+        return self.put[-1][3]
 
 
 @pytest.fixture
 def asked() -> Asked:
     return Asked()
-
-
-@pytest.fixture
-def inside(study, asked) -> Inside:
-    panel = Inside(asked)
-    panel.show(study.trial(1))
-    return panel
 
 
 @pytest.fixture(autouse=True)
@@ -44,20 +38,34 @@ def _nothing_kept(study):
         file.unlink()
 
 
-def test_nothing_is_asked_until_a_fold_is_opened_and_each_question_once(inside, asked):
-    assert asked.put == []
-    for index in (0, None, 0, 1):
-        inside.selected_index = index
-    assert [(number, question) for number, question, _ in asked.put] == [(1, "changes"), (1, "why")]
+def test_nothing_is_asked_until_somebody_looks_and_then_once(asked, study):
+    for panel in (Layers(asked), Why(asked)):
+        panel.about(study.trial(1))
+        assert len(asked.put) == (panel.question == "why")
+        panel.look()
+        panel.look()
+    assert [put[:3] for put in asked.put] == [(1, "changes", None), (1, "why", None)]
 
 
-def test_the_answer_is_shown_with_its_table_and_its_pictures(inside, asked):
-    inside.selected_index = 0
-    assert "takes up to a minute" in inside.answers["changes"].value
-    asked.put[0][2].set_result(ANSWER)
-    shown = inside.answers["changes"].value
-    for part in ("Two &lt; three.", "<td>conv1</td>", "Right before, wrong now", "7 &rarr; 1", "is 7"):
-        assert part in shown
+def test_the_answer_is_shown_with_its_table(asked, study):
+    panel = Layers(asked)
+    panel.about(study.trial(1), against=0)
+    panel.look()
+    assert "takes up to a minute" in panel.shown.value
+    assert asked.put[0][2] == 0
+    asked.put[0][3].set_result(ANSWER)
+    assert all(part in panel.shown.value for part in ("Two &lt; three.", "<td>conv1</td>"))
+
+
+def test_flips_are_pictures_of_every_class_or_of_one(asked, study):
+    panel = Flips(asked)
+    panel.about(study.trial(1))
+    panel.look()
+    asked.put[0][3].set_result(ANSWER)
+    assert all(part in panel.shown.value for part in ("Right before, wrong now (2)", "7 &rarr; 1", "is 7", "is 2"))
+    panel.classes.value = "2"
+    assert "is 2" in panel.shown.value
+    assert "is 7" not in panel.shown.value
 
 
 @pytest.mark.parametrize(
@@ -67,28 +75,27 @@ def test_the_answer_is_shown_with_its_table_and_its_pictures(inside, asked):
         (RuntimeError("gone"), "This could not be answered: RuntimeError: gone."),
     ],
 )
-def test_what_cannot_be_answered_is_said_in_a_sentence(inside, asked, error, said):
-    inside.selected_index = 1
-    asked.put[0][2].set_exception(error)
-    assert said in inside.answers["why"].value
+def test_what_cannot_be_answered_is_said_in_a_sentence(asked, study, error, said):
+    panel = Why(asked)
+    panel.about(study.trial(1))
+    panel.look()
+    asked.put[0][3].set_exception(error)
+    assert said in panel.shown.value
 
 
-def test_an_answer_that_comes_late_is_not_shown_for_another_trial(inside, asked, study):
-    inside.selected_index = 0
-    inside.show(None)
-    asked.put[0][2].set_result(ANSWER)
-    assert inside.answers["changes"].value == ""
+def test_an_answer_that_comes_late_is_not_shown_for_another_trial(asked, study):
+    panel = Layers(asked)
+    panel.about(study.trial(1))
+    panel.look()
+    panel.about(None)
+    asked.put[0][3].set_result(ANSWER)
+    assert "conv1" not in panel.shown.value
 
 
-@pytest.mark.parametrize("number", [0, 2, 3])
-def test_the_baseline_and_failed_trials_have_nothing_inside(inside, study, number):
-    inside.show(study.trial(number))
-    assert inside.layout.display == "none"
-    inside.show(study.trial(1))
-    assert inside.layout.display == ""
-
-
-def test_there_is_a_title_for_each_question():
-    from workbench.questions import QUESTIONS
-
-    assert list(TITLES) == list(QUESTIONS)
+@pytest.mark.parametrize(("number", "against"), [(0, None), (2, None), (3, None), (1, 1)])
+def test_the_baseline_failed_trials_and_a_trial_beside_itself_have_nothing_inside(asked, study, number, against):
+    panel = Layers(asked)
+    panel.about(study.trial(number), against)
+    panel.look()
+    assert "Choose a measured trial" in panel.shown.value
+    assert asked.put == []

@@ -39,7 +39,7 @@ def test_devices_are_those_of_the_runtime():
 
 def test_every_pick_is_told_when_all_four_fit_together():
     told = []
-    pickers = Pickers(None, on_open=lambda: told.append([p.value for p in pickers.children]))
+    pickers = Pickers(None, on_open=lambda: told.append(pickers.picked()))
     for model in (*OFFERED, *OFFERED):
         for dataset in READY[model]:
             pickers.model.value = model

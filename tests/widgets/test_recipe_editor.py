@@ -80,3 +80,24 @@ def test_what_makes_no_recipe_is_refused_when_asked_for(editor):
     editor.card("prune").controls["layers"].field.value = "conv1"
     with pytest.raises(WorkbenchError, match="names no layer and figure"):
         editor.recipe()
+
+
+def test_what_the_knobs_stand_for_can_be_observed(editor):
+    told = []
+    editor.observe(lambda change: told.append(change["new"]), "current")
+    editor.card("prune").controls["ratio"].value = 0.3
+    editor.card("distill").switch.value = False
+    assert told == [Recipe([Prune(ratio=0.3), Distill(), Quantize()]), Recipe([Prune(ratio=0.3), Quantize()])]
+    editor.load(Recipe([Quantize(weight_bits=4)]))
+    assert told[2:] == [Recipe([Quantize(weight_bits=4)])]  # at once, not knob by knob
+
+
+def test_a_folded_card_tells_its_knobs_in_a_line(editor):
+    card = editor.card("prune")
+    assert card.body.layout.display == "none"
+    card.controls["ratio"].value = 0.3
+    assert card.gist.value == "30%"
+    editor.fold(False)
+    assert card.body.layout.display == ""
+    card.switch.value = False
+    assert card.body.layout.display == "none"

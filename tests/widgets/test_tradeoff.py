@@ -5,7 +5,7 @@ import json
 import pytest
 from bokeh.models import HoverTool, Scatter, Segment, Step
 
-from widgets.tradeoff import COLUMNS, METHODS, TradeoffPlot, method
+from widgets.tradeoff import AHEAD, COLUMNS, INK, METHODS, TradeoffPlot, method
 from workbench import Distill, Finetune, Pack, Prune, Quantize, Recipe, ShareWeights, Slim, Sparsify, Study, Trial
 from workbench.metrics import bytes_text
 
@@ -50,16 +50,15 @@ def test_latency_is_the_baselines_divided_by_the_paired_speedup(plot, study):
 def test_both_figures_draw_points_error_bars_and_the_front_from_the_same_data(plot):
     for figure, bars in zip(plot.figures, ({"accuracy_low"}, {"accuracy_low", "accuracy"}), strict=True):
         kinds = [type(renderer.glyph) for renderer in figure.renderers]
-        assert (kinds.count(Scatter), kinds.count(Segment), kinds.count(Step)) == (1, len(bars), 1)
-        segments = [r for r in figure.renderers if isinstance(r.glyph, Segment)]
+        assert (kinds.count(Scatter), kinds.count(Step)) == (3, 1)  # measured, failed, predicted
+        segments = [r for r in figure.renderers if isinstance(r.glyph, Segment) and r.data_source is plot.source]
         assert {r.glyph.y0 for r in segments} == bars
-        assert all(r.data_source is plot.source for r in segments)
     assert plot.figures[0].y_range is plot.figures[1].y_range
 
 
 def test_a_pointer_over_a_point_tells_everything_that_the_columns_hold(plot):
     for figure in plot.figures:
-        text = figure.select_one(HoverTool).tooltips
+        text = next(tool.tooltips for tool in figure.select(HoverTool) if "@number" in tool.tooltips)
         assert all(f"@{name}" in text for name in ("number", "recipe", "size_text", "accuracy_text", "latency_text"))
     told = rows(plot)[1]
     assert told["recipe"] == "Prune 50%, Finetune 1 epoch, Quantize 8 bits"
@@ -132,3 +131,40 @@ def test_kinds_of_recipes_differ_in_colour_and_shape(steps, name, study):
     assert method(Trial(study, record)) == name
     assert name in METHODS
     assert len(METHODS) == len({color for color, _ in METHODS.values()}) == len({m for _, m in METHODS.values()})
+
+
+def test_trials_without_a_measured_place_lie_on_the_margin_with_their_reason(plot, study):
+    lost = plot.failed.data
+    assert list(lost["number"]) == [2, 3]
+    assert list(lost["reason"]) == [study.trial(2).reason, study.trial(3).reason]
+    plot.failed.selected.indices = [0]
+    assert plot.selected == 2
+
+
+def test_several_points_in_a_box_are_told_together_and_choose_none(plot):
+    plot.mark(None)
+    plot.source.selected.indices = [0, 1]
+    assert (plot.boxed, plot.selected) == ([0, 1], None)
+    plot.source.selected.indices = [1]
+    assert (plot.boxed, plot.selected) == ([], 1)
+
+
+def test_a_prediction_is_hollow_and_dotted_on_both_plots_and_goes_again(plot):
+    ahead = dict.fromkeys(AHEAD, 1.0) | {"told": "predicted"}
+    plot.foresee(ahead)
+    for figure in plot.figures:
+        drawn = [r for r in figure.renderers if r.data_source is plot.ahead]
+        assert len(drawn) == 3
+        assert all(r.glyph.line_dash for r in drawn)
+        assert next(r for r in drawn if isinstance(r.glyph, Scatter)).glyph.fill_alpha == 0
+    assert plot.ahead.data["size"] == [1.0]
+    plot.foresee(None)
+    assert plot.ahead.data["size"] == []
+
+
+def test_it_has_a_light_and_a_dark_dress(plot):
+    grounds = []
+    for dark in (True, False):
+        plot.dress(dark)
+        grounds.append({figure.background_fill_color for figure in plot.figures})
+    assert grounds == [{INK[True][0]}, {INK[False][0]}]

@@ -1,0 +1,38 @@
+"""What a trial leaves to take away: the very bytes, each named and sized."""
+
+import base64
+import html
+import re
+
+from widgets.files import files_page, recipe_page
+from workbench import Recipe
+from workbench.metrics import bytes_text
+
+
+def files(page: str) -> dict[str, bytes]:
+    """What the browser would write when each link is followed, by file name."""
+    links = re.findall(r"download='([^']*)' href='data:[^,']*;base64,([^']*)'", page)
+    return {html.unescape(name): base64.b64decode(data) for name, data in links}
+
+
+def test_every_file_is_a_link_with_its_very_bytes_and_its_size(study):
+    trial, page = study.trial(1), files_page(study.trial(1))
+    got = files(page)
+    assert list(got)[:3] == ["lenet5-mnist-1.onnx", "lenet5-mnist-1.yaml", "lenet5-mnist-1.py"]
+    assert got["lenet5-mnist-1.onnx"] == trial.artifact.read_bytes()
+    assert Recipe.from_yaml(got["lenet5-mnist-1.yaml"].decode()) == trial.recipe
+    assert got["lenet5-mnist-1.py"].decode() == trial.snippet()
+    assert "lenet5-mnist-1-weights.safetensors" in got
+    assert all(f"<td>{bytes_text(len(content))}</td>" in page for content in got.values())
+    assert html.escape(trial.snippet()) in page
+
+
+def test_a_failed_trial_leaves_its_recipe_and_how_it_went(study):
+    assert set(files(files_page(study.trial(2)))) <= {"lenet5-mnist-2.yaml", "lenet5-mnist-2-progress.jsonl"}
+
+
+def test_the_recipe_is_there_to_copy_as_yaml_and_as_python(study):
+    recipe, page = study.trial(1).recipe, recipe_page(study.trial(1))
+    assert html.escape(recipe.to_yaml()) in page
+    assert html.escape(recipe.to_python()) in page
+    assert page.count("data-copy='pre'") == 2

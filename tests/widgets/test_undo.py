@@ -1,0 +1,47 @@
+"""Undo and redo of the knobs."""
+
+import pytest
+
+from widgets.recipe_editor import RecipeEditor
+from widgets.undo import Undo
+from workbench import Prune, Quantize, Recipe
+
+
+@pytest.fixture
+def editor() -> RecipeEditor:
+    return RecipeEditor(["prune", "quantize"])
+
+
+@pytest.fixture
+def undo(editor) -> Undo:
+    undo = Undo(editor.load)
+    undo.forget(editor.current)
+    editor.observe(lambda change: undo.note(change["new"]), "current")
+    return undo
+
+
+def test_a_change_is_undone_and_done_again(editor, undo):
+    first = editor.recipe()
+    assert (undo.undo.disabled, undo.redo.disabled) == (True, True)
+    editor.load(Recipe([Prune(ratio=0.2)]))
+    undo.undo.click()
+    assert editor.recipe() == first
+    undo.redo.click()
+    assert editor.recipe() == Recipe([Prune(ratio=0.2)])
+    assert (undo.undo.disabled, undo.redo.disabled) == (False, True)
+
+
+def test_a_slider_that_is_drawn_is_one_change(editor, undo):
+    slider = editor.card("prune").controls["ratio"]
+    for ratio in (0.55, 0.6, 0.65):
+        slider.value = ratio
+    undo.undo.click()
+    assert slider.value == 0.5
+    assert undo.undo.disabled
+
+
+def test_another_change_after_an_undo_forgets_what_could_be_done_again(editor, undo):
+    editor.load(Recipe([Quantize()]))
+    undo.undo.click()
+    editor.card("quantize").controls["weight_bits"].value = 4
+    assert undo.redo.disabled

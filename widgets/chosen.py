@@ -1,0 +1,106 @@
+"""The chosen trial in tabs: what it costs and buys, what is inside, how it was made, and its files."""
+
+import ipywidgets as w
+
+from widgets.files import files_page, recipe_page
+from widgets.inside import Ask, Flips, Layers, Question, Why
+from widgets.result import ResultCard, title
+from widgets.texts import text
+from workbench import Study, Trial
+
+TABS = ("summary", "layers", "flips", "why", "recipe", "files")
+BASELINE = -1
+
+
+class Chosen(w.VBox):
+    """One trial, compared with the baseline or with any other; a page of it is made when it is looked at.
+
+    Parameters
+    ----------
+    ask : callable
+        As `widgets.inside.Question` takes it.
+    """
+
+    def __init__(self, ask: Ask):
+        self.trial: Trial | None = None
+        self.heading = w.HTML(layout=w.Layout(flex="1", min_width="0"))
+        self.against = w.Dropdown(
+            options=[(text("against.baseline"), BASELINE)],
+            description=text("against"),
+            tooltip=text("against.help"),
+            layout=w.Layout(width="230px"),
+            style={"description_width": "initial"},
+        )
+        self.card, self.layers, self.flips, self.why = ResultCard(), Layers(ask), Flips(ask), Why(ask)
+        self.recipe, self.files = w.HTML(), w.HTML()
+        pages = [self.card, self.layers, self.flips, self.why, self.recipe, self.files]
+        self.tabs = w.Tab(pages, titles=tuple(text(f"tab.{tab}") for tab in TABS), selected_index=0)
+        super().__init__([w.HBox([self.heading, self.against]).add_class("wb-chosen-head"), self.tabs])
+        self.add_class("wb-chosen")
+        self.tabs.observe(lambda _: self._look(), "selected_index")
+        self.against.observe(lambda _: self._beside(), "value")
+        self.clear()
+
+    def clear(self) -> None:
+        """Show no trial."""
+        self.trial = None
+        self.heading.value = f"<h3>{text('chosen.none')}</h3>"
+        self.card.clear()
+        for question in self._questions:
+            question.about(None)
+        self.recipe.value = self.files.value = ""
+        self.against.layout.display = "none"
+
+    def show(self, trial: Trial) -> None:
+        """Show one trial; one that runs is shown again and again."""
+        again = self.trial is not None and (self.trial.number, self.trial.state) == (trial.number, trial.state)
+        self.trial = trial
+        self.heading.value = f"<h3>{text('chosen.title', number=trial.number, title=title(trial))}</h3>"
+        if again and not trial.finished:
+            self.card.show(trial)
+            return
+        self.recipe.value = self.files.value = ""
+        self._offer(trial)
+        self._beside()
+
+    def side_by_side(self, trials: list[Trial]) -> None:
+        """Several trials at once."""
+        self.clear()
+        self.heading.value = f"<h3>{text('chosen.several', count=len(trials))}</h3>"
+        self.card.side_by_side(trials)
+        self.tabs.selected_index = 0
+
+    @property
+    def _questions(self) -> tuple[Question, ...]:
+        return self.layers, self.flips, self.why
+
+    def _offer(self, trial: Trial) -> None:
+        """The measured trials that this one can be compared with."""
+        others = [t for t in trial.study.trials if t.metrics and t.number != trial.number and len(t.recipe)]
+        options, labels = [(text("against.baseline"), BASELINE)], trial.study.labels
+        options += [(f"{t.number} · {title(t, labels)}", t.number) for t in reversed(others)]
+        if list(self.against.options) != options:
+            kept = self.against.value
+            self.against.options = options
+            self.against.value = kept if kept in [number for _, number in options] else BASELINE
+        self.against.layout.display = "" if trial.metrics is not None and len(options) > 1 else "none"
+
+    def _beside(self) -> None:
+        if self.trial is None:
+            return
+        other = None if self.against.value in (None, BASELINE) else int(self.against.value)
+        study: Study = self.trial.study
+        self.card.show(self.trial, None if other is None else study.trial(other))
+        for question in self._questions:
+            question.about(self.trial, other)
+        self._look()
+
+    def _look(self) -> None:
+        """Fill the page that is open."""
+        page = self.tabs.children[self.tabs.selected_index or 0]
+        if isinstance(page, Question):
+            page.look()
+        elif self.trial is not None and page is self.recipe:
+            page.value = page.value or recipe_page(self.trial)
+        elif self.trial is not None and page is self.files:
+            page.value = page.value or files_page(self.trial)

@@ -1,0 +1,65 @@
+"""What a trial leaves to take away: its recipe as text and as code, and each of its files."""
+
+import base64
+from html import escape
+from pathlib import Path
+
+from widgets.texts import text
+from workbench import Trial
+from workbench.metrics import bytes_text
+
+LARGEST_DOWNLOAD = 30_000_000  # bytes that a page can reasonably carry
+KINDS = {"recipe.yaml": "recipe", "weights.safetensors": "weights", "plan.json": "plan", "answers.npy": "answers"}
+KINDS |= {"progress.jsonl": "progress", "traceback.txt": "traceback"}
+
+
+def recipe_page(trial: Trial) -> str:
+    """The recipe in YAML and in Python, each to copy."""
+    parts = ((trial.recipe.to_yaml(), "YAML"), (trial.recipe.to_python(), "Python"))
+    return "<div class='wb-codes'>" + "".join(_code(code, name) for code, name in parts) + "</div>"
+
+
+def files_page(trial: Trial) -> str:
+    """Every file with its size and what it is, to download; and code that runs the model."""
+    artifact = trial.artifact
+    made = artifact is not None and artifact.exists()
+    name = trial.download_name()
+    stem = name.rsplit(".", 1)[0]
+    rows = []
+    if artifact is not None and made:
+        rows += [_row(name, artifact.stat().st_size, "model", None if _large(artifact) else artifact.read_bytes())]
+    rows += [_row(f"{stem}.yaml", None, "recipe", trial.recipe.to_yaml().encode())]
+    if made:
+        rows += [_row(f"{stem}.py", None, "code", trial.snippet().encode())]
+    folder = trial.study.storage.folder(trial.number)
+    for file in sorted(folder.iterdir() if folder.exists() else []):
+        if file.name in KINDS and KINDS[file.name] != "recipe":
+            content = None if _large(file) else file.read_bytes()
+            rows.append(_row(f"{stem}-{file.name}", file.stat().st_size, KINDS[file.name], content))
+    where = f"<p class='wb-hint'>{text('files.where', path=escape(str(folder)))}</p>"
+    code = _code(trial.snippet(), text("files.snippet")) if made else ""
+    return f"<div class='wb-scroll'><table class='wb-files'><tbody>{''.join(rows)}</tbody></table></div>{code}{where}"
+
+
+def _large(file: Path) -> bool:
+    return file.stat().st_size > LARGEST_DOWNLOAD
+
+
+def _row(name: str, size: int | None, kind: str, content: bytes | None) -> str:
+    size = len(content or b"") if size is None else size
+    shown = escape(name) if content is None else _link(name, content)
+    return f"<tr><th scope='row'>{shown}</th><td>{bytes_text(size)}</td><td>{text(f'files.{kind}')}</td></tr>"
+
+
+def _link(name: str, content: bytes) -> str:
+    data = base64.b64encode(content).decode()
+    address = f"data:application/octet-stream;base64,{data}"
+    return f"<a class='wb-download' download='{escape(name)}' href='{address}'>{escape(name)}</a>"
+
+
+def _code(code: str, name: str) -> str:
+    return (
+        f"<section class='wb-code'><header><b>{name}</b>"
+        f"<button type='button' class='wb-copy' data-copy='pre'>{text('copy')}</button></header>"
+        f"<pre tabindex='0'>{escape(code)}</pre></section>"
+    )

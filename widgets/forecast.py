@@ -1,0 +1,114 @@
+"""What a recipe would give, told beside the Run button before anything is done."""
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from html import escape
+from typing import Any
+
+import ipywidgets as w
+
+from widgets.texts import text
+from workbench import Recipe, Study, WorkbenchError
+from workbench.metrics import bytes_text
+
+PAUSE = 0.05  # seconds that the knobs rest before it is worth computing
+SETTLE = 2.0  # seconds that the page has to appear, before the first prediction imports what it needs
+log = logging.getLogger(__name__)
+Point = dict[str, Any] | None
+
+
+class Forecast(w.VBox):
+    """The prediction for the recipe that the knobs stand for; computed in a thread, the newest recipe only.
+
+    Parameters
+    ----------
+    on_point : callable
+        Called with what `TradeoffPlot.foresee` takes: the point, or None.
+    prepare : callable
+        Has the study measure what predictions go by; returns the future of it.
+    """
+
+    def __init__(self, on_point: Callable[[Point], None], prepare: Callable[[Study], Future]):
+        self._on_point, self._prepare = on_point, prepare
+        self._asked: tuple[Study, Recipe] | None = None
+        self._wake = threading.Event()
+        self.words = w.HTML()
+        self.ready = w.Button(description=text("forecast.prepare"), layout=w.Layout(width="auto", display="none"))
+        self.ready.on_click(lambda _: self._measure())
+        super().__init__([self.words, self.ready])
+        self.add_class("wb-forecast")
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def ask(self, study: Study | None, recipe: Recipe | None) -> None:
+        """Predict this recipe, instead of whatever was asked before; without one, say nothing."""
+        self._asked = (study, recipe) if study is not None and recipe is not None and len(recipe) else None
+        self._wake.set()
+
+    def _work(self) -> None:
+        pause = SETTLE
+        while self.comm is not None:
+            if not self._wake.wait(timeout=5):
+                continue
+            self._wake.clear()
+            if self._wake.wait(timeout=pause):
+                continue
+            asked, pause = self._asked, PAUSE
+            try:
+                words, point, known = forecast(*asked) if asked else ("", None, True)
+            except WorkbenchError as refusal:
+                words, point, known = escape(str(refusal)), None, True
+            except Exception:  # a prediction is a convenience: without it, everything else still works
+                log.exception("the prediction failed")
+                words, point, known = "", None, True
+            if asked is self._asked:
+                self.words.value = words
+                self._offer(not known)
+                self._on_point(point)
+
+    def _offer(self, needed: bool) -> None:
+        self.ready.layout.display = "" if needed or self.ready.disabled else "none"
+
+    def _measure(self) -> None:
+        if self._asked is None:
+            return
+        self.ready.disabled, self.ready.description = True, text("forecast.preparing")
+        self._prepare(self._asked[0]).add_done_callback(self._prepared)
+
+    def _prepared(self, done: Future) -> None:
+        self.ready.disabled, self.ready.description = False, text("forecast.prepare")
+        error = None if done.cancelled() else done.exception()
+        if error is not None:
+            self.words.value = f"<span class='wb-bad'>{escape(str(error))}</span>"
+        else:
+            self._wake.set()
+
+
+def forecast(study: Study, recipe: Recipe) -> tuple[str, Point, bool]:
+    """The words, the point on both plots, and whether all that predictions go by is known."""
+    study.check(recipe)
+    baseline = next((t.metrics for t in study.trials if t.metrics and not len(t.recipe)), None)
+    if baseline is None:
+        return text("forecast.baseline"), None, True
+    p = study.predict(recipe)
+    told = [bytes_text(p.size_bytes.value)]
+    if p.accuracy:
+        told.insert(0, f"{p.accuracy.value:.1%} [{p.accuracy.low:.1%}, {p.accuracy.high:.1%}]")
+    if p.speedup:
+        told.append(text("forecast.speed", ratio=f"{p.speedup.value:.1f}"))
+    words, notes = text("forecast", told=", ".join(told)), escape(" ".join(p.notes), quote=True)
+    shown = f'<span title="{notes}">{words}{" *" if notes else ""}</span>'
+    if not p.accuracy:
+        return shown, None, False
+    nan = float("nan")
+    whole = baseline.latency.value if baseline.latency else nan
+    point = {"told": words, "size": p.size_bytes.value, "size_low": p.size_bytes.low, "size_high": p.size_bytes.high}
+    point |= {"accuracy": p.accuracy.value, "accuracy_low": p.accuracy.low, "accuracy_high": p.accuracy.high}
+    s = p.speedup
+    point |= {
+        "latency": whole / s.value if s else nan,
+        "latency_low": whole / s.high if s else nan,
+        "latency_high": whole / s.low if s else nan,
+    }
+    return shown, point, True
