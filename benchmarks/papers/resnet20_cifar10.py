@@ -99,7 +99,7 @@ def recipes(epochs: int) -> dict[str, wb.Recipe]:
                 wb.Finetune(epochs=epochs, learning_rate=0.01, **after),
             ]
         ),
-        "half": wb.Recipe([wb.Prune(ratio=0.5), wb.Finetune(epochs=epochs, learning_rate=0.05, **after)]),
+        "half": wb.Recipe([wb.Prune(target="macs", keep=0.5), wb.Finetune(epochs=epochs, learning_rate=0.02, **after)]),
     }
 
 
