@@ -50,6 +50,9 @@ def quantize(work: Work, step: Quantize, context: Context) -> None:
         activations = observe(module, layers, batches, inputs, step.observer)
     bits = _bits(work, step, context, layers, batches, activations)
     layers = {name: layer for name, layer in layers.items() if bits[name] != FLOATS}
+    if not layers:
+        work.notes.append("Every layer stays in floats, so that nothing is quantized.")
+        return
     means = mean_outputs(module, layers, batches) if step.bias_correction else {}
     work.activations = {name: grid for name, grid in activations.items() if name in layers}
 

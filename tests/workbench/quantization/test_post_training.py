@@ -13,6 +13,7 @@ from workbench.quantization.layer_times import LayerTimes, layer_times
 from workbench.quantization.layers import weighted
 from workbench.runtimes import load_runtime
 from workbench.steps.base import Context, Work
+from workbench.weights import weight_hash
 
 
 @pytest.fixture
@@ -120,6 +121,13 @@ def test_an_integer_file_answers_as_its_fake_quantized_module(quantized, digits,
     with torch.no_grad(), rounded_inputs(work.module, work.activations):
         expected = work.module(torch.from_numpy(inputs)).numpy()
     assert abs(runtime.load(tmp_path / "model.onnx")(inputs) - expected).mean() < 0.02 * abs(expected).mean()
+
+
+def test_where_every_layer_stays_in_floats_nothing_is_quantized(quantized, lenet5):
+    work = quantized(layers=dict.fromkeys(weighted(lenet5), 32))
+    assert work.quantization is None and work.grids == work.activations == {}
+    assert weight_hash(work.module) == weight_hash(lenet5)
+    assert work.notes == ["Every layer stays in floats, so that nothing is quantized."]
 
 
 def test_a_latency_budget_leaves_in_floats_what_it_has_time_for(quantized, monkeypatch):
