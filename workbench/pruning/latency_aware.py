@@ -22,9 +22,9 @@ LEVELS = 4  # widths that are timed for each group at most
 class LatencyAware:
     """The order in which to narrow groups: a path along which each step loses the least importance per time saved.
 
-    ``saved[g][k]`` is the share of the latency that goes when group g alone keeps k units, and ``lost(g, k)`` is ``-log
-    (share of the importance of g's units that the best k of them have)``. The path is greedy: of all groups g and widths k
-    below the present one, take the least::
+    ``saved[g][k]`` is the share of the latency that goes when group g alone keeps k units, and ``lost(g, k)`` minus the
+    logarithm of the share of the importance of g's units that the best k of them have. The path is greedy: of all
+    groups g and widths k below the present one, take the least::
 
         (lost(g, k) - lost(g, now)) / ((saved[g][k] - saved[g][now]) * share of the MACs of g's layers left by others)
 
