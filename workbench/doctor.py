@@ -8,11 +8,9 @@ from importlib.util import find_spec
 import psutil
 
 from workbench.carry_out import processors
+from workbench.machine import int8_instructions
 from workbench.measure import processor
 from workbench.runtimes import RUNTIMES
-
-# Processor flags under which the int8 kernels of the runtimes are more than twice as fast as float.
-INT8_FLAGS = {"avx512_vnni": "AVX512-VNNI", "avx_vnni": "AVX-VNNI", "amx_int8": "AMX", "asimddp": "ARM dot product"}
 
 
 def examine() -> dict[str, list[str]]:
@@ -27,7 +25,7 @@ def _devices() -> list[str]:
     lines = [
         f"cpu: {processor()}, {processors()} of {os.cpu_count()} processors usable, "
         f"{memory.total / 2**30:.0f} GiB memory ({memory.available / 2**30:.0f} GiB free), {platform.machine()}",
-        f"     int8 instructions: {', '.join(_int8()) or 'none of those known; int8 may not be faster here'}",
+        f"     int8 instructions: {', '.join(int8_instructions()) or 'none of those known; int8 may not be faster'}",
     ]
     for index in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(index)
@@ -57,12 +55,3 @@ def _advice() -> list[str]:
     elif "cuda" in RUNTIMES["torch"].devices_here() and "cuda" not in RUNTIMES["onnxruntime"].devices_here():
         lines.append("onnxruntime on the GPU: run `pip install onnxruntime-gpu` in place of onnxruntime.")
     return lines
-
-
-def _int8() -> list[str]:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            flags = next((line for line in file if line.startswith(("flags", "Features"))), "").split()
-    except OSError:
-        flags = []
-    return [title for flag, title in INT8_FLAGS.items() if flag in flags]

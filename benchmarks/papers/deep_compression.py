@@ -12,6 +12,8 @@ import heapq
 import os
 import tempfile
 from collections import Counter
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 import workbench as wb
-from workbench import Finetune, Pack, Prune, Recipe, ShareWeights
+from workbench import Distill, Finetune, Pack, Prune, Recipe, ShareWeights
 from workbench.packing import unpack
 from workbench.packing.writing import smallest
 from workbench.steps import Step
@@ -30,23 +32,51 @@ PAPER = {"lenet300": (40, 1.64, 1.58), "lenet5": (39, 0.80, 0.74)}
 """Times smaller, and the error in per cent before and after."""
 
 
-ROUNDS = {
-    "lenet300": ([(0.8, 2), (0.9, 3), (0.935, 8)], {"bits": 4}, 4, "none"),
-    "lenet5": ([(0.8, 2), (0.9, 12)], {"bits": 4, "conv_bits": 5}, 5, "shift"),
+@dataclass(frozen=True)
+class Plan:
+    """How a model is compressed.
+
+    Attributes
+    ----------
+    rounds : list of (float, int)
+        Share of the weights removed in all, and epochs of training after it.
+    bits, conv_bits : int
+        Of the indices of shared values.
+    last : int
+        Epochs of training of the shared values.
+    taught : bool
+        Whether training imitates the uncompressed model on shifted digits, and averages the weights.
+    """
+
+    rounds: list[tuple[float, int]]
+    bits: int
+    conv_bits: int
+    last: int
+    taught: bool
+
+
+PLANS = {
+    "lenet300": [Plan([(0.8, 2), (0.9, 3), (0.935, 8)], 4, 8, 4, taught=False)],
+    "lenet5": [Plan([(0.8, 1), (0.905, 10)], 4, 5, 3, taught=True), Plan([(0.8, 2), (0.93, 14)], 4, 5, 5, taught=True)],
 }
-"""Share of weights removed and epochs, round by round; bits; epochs of the shared values; what training sees."""
+TAUGHT = {"augment": "shift", "alpha": 0.7, "temperature": 4.0, "average": 0.999}
 
 
-def recipe(model: str, seed: int) -> Recipe:
+def recipe(plan: Plan, seed: int) -> Recipe:
     """Prune in rounds, share, train after each."""
-    rounds, bits, last, augment = ROUNDS[model]
+
+    def training(epochs: int, rate: float) -> Step:
+        common = {"epochs": epochs, "learning_rate": rate, "weight_decay": 0.0}
+        return Distill(**common, **TAUGHT) if plan.taught else Finetune(**common)
+
     steps: list[Step] = []
-    for ratio, epochs in rounds:
-        steps.append(Prune(ratio=ratio, granularity="weight", importance="l1", scope="global"))
-        steps.append(Finetune(epochs=epochs, learning_rate=0.002, weight_decay=0.0, augment=augment))
-    return Recipe(
-        [*steps, ShareWeights(**bits), Finetune(epochs=last, weight_decay=0.0, augment=augment), Pack()], seed
-    )
+    for ratio, epochs in plan.rounds:
+        steps += [
+            Prune(ratio=ratio, granularity="weight", importance="l1", scope="global"),
+            training(epochs, 0.002),
+        ]
+    shared = ShareWeights(bits=plan.bits, conv_bits=plan.conv_bits)
+    return Recipe([*steps, shared, training(plan.last, 0.001), Pack()], seed)
 
 
 def huffman(symbols: np.ndarray) -> float:
@@ -112,22 +142,22 @@ def main(models: Annotated[list[str] | None, typer.Argument()] = None, seeds: in
     for model in models or list(PAPER):
         times, before, after = PAPER[model]
         errors.add_row(model, "", "paper", f"{before:.2f} %", f"{after:.2f} %", "", f"{times}x", "")
-        for seed in range(seeds):
-            first, last, weights = compressed(model, seed)
+        for plan, seed in product(PLANS[model], range(seeds)):
+            first, last, weights = compressed(model, plan, seed)
             size = last.size_bytes
             smaller = [f"{whole / size:.1f}x" for whole in (4 * first.parameters, first.size_bytes)]
             shown = [f"{1 - metrics.accuracy.value:.2%}" for metrics in (first, last)]
-            errors.add_row(model, str(seed), "ours", *shown, f"{size:,}", *smaller)
+            errors.add_row(model, str(seed), f"ours, {1 - plan.rounds[-1][0]:.1%} kept", *shown, f"{size:,}", *smaller)
             coders.add_row(model, str(seed), *(f"{sum(map(way, weights)):,.0f}" for way in WAYS.values()))
     Console(width=120).print(errors, coders)
     print("Command: python benchmarks/papers/deep_compression.py", *(models or list(PAPER)), "--seeds", seeds)
 
 
-def compressed(model: str, seed: int) -> tuple[wb.Metrics, wb.Metrics, list[np.ndarray]]:
+def compressed(model: str, plan: Plan, seed: int) -> tuple[wb.Metrics, wb.Metrics, list[np.ndarray]]:
     """The baseline and the compressed file on the test split, and the file's weight tensors."""
     with tempfile.TemporaryDirectory() as folder:
         study = wb.Study(model, "mnist", path=Path(folder, "study"))
-        trial = study.run(recipe(model, seed))
+        trial = study.run(recipe(plan, seed))
         if trial.artifact is None:
             raise SystemExit(trial.reason)
         print(trial.recipe.describe(), *trial.sentences(), sep="\n", flush=True)

@@ -1,6 +1,6 @@
 """Temperature against bit-width: where distillation helps a low-bit model in training, and where it hurts.
 
-    python benchmarks/papers/temperature_bits.py --seeds 3
+    python benchmarks/papers/temperature_bits.py --samples 6000 --epochs 4 --seeds 3
 
 Mishra and Marr (Apprentice, 2018, arXiv 1711.05852) and Polino et al. (2018, arXiv 1802.05668) gain by distilling into
 networks of 2 to 4 bits, and the more the fewer the bits; Kim et al. (QKD, 2019, arXiv 1911.12491) find that it can hurt
@@ -9,6 +9,8 @@ trained further with learned scales, from the labels alone or with the unrounded
 row and seed starts from the same weights and sees the same batches. A cell tells the gain in points of test accuracy
 over labels alone, seed by seed: it helps, or hurts, if it does so for every seed.
 """
+
+from dataclasses import replace
 
 import torch
 import typer
@@ -20,6 +22,7 @@ from workbench.models import MODELS, fitted, load_model
 
 BITS = 8, 4, 2, 1
 TEMPERATURES = 1.0, 2.0, 4.0, 8.0, 16.0
+PAPER = "helps (Apprentice, Polino et al.); can hurt (QKD)"
 
 
 def main(
@@ -30,10 +33,16 @@ def main(
     learning_rate: float = 0.001,
     alpha: float = 0.7,
     threads: int = 1,
+    samples: int = 0,
+    bits: str = ",".join(map(str, BITS)),
+    temperatures: str = ",".join(f"{t:g}" for t in TEMPERATURES),
 ) -> None:
-    """Print the table, one row after the other as it is reached."""
+    """Print the table, one row after the other as it is reached; with so many training samples, 0 being all."""
     torch.set_num_threads(threads)
     data = fitted(model, load_dataset(dataset))
+    if samples:
+        data = replace(data, train=(data.train.inputs[:samples], data.train.labels[:samples]))
+    widths, warmths = [int(b) for b in bits.split(",")], [float(t) for t in temperatures.split(",")]
     teacher = load_model(model, data)
 
     def tried(bits: int, temperature: float, weight: float) -> list[float]:
@@ -42,13 +51,14 @@ def main(
         return [reached(carried_out(Recipe([rounding, taught], seed), teacher, data), data) for seed in range(seeds)]
 
     print(f"{MODELS[model].title} on {dataset}, unrounded: {reached(teacher, data):.2%} right of {len(data.test):,}.")
-    print(f"{epochs} epoch(s) of training after rounding, alpha {alpha:g}; {seeds} seed(s); simulated bits.\n")
-    print("| bits | labels alone | " + " | ".join(f"temperature {t:g}" for t in TEMPERATURES) + " |")
-    print("|---|---|" + "---|" * len(TEMPERATURES))
-    for bits in BITS:
-        alone = tried(bits, 1.0, 0.0)
-        cells = [judged(tried(bits, temperature, alpha), alone) for temperature in TEMPERATURES]
-        print(f"| {bits} | {said(alone)} | {' | '.join(cells)} |", flush=True)
+    print(f"{epochs} epoch(s) of training after rounding, on {len(data.train):,} samples, learning rate")
+    print(f"{learning_rate:g}, alpha {alpha:g}; {seeds} seed(s); simulated bits.\n")
+    print("| bits | papers | labels alone | " + " | ".join(f"temperature {t:g}" for t in warmths) + " |")
+    print("|---|---|---|" + "---|" * len(warmths), flush=True)
+    for width in widths:
+        alone = tried(width, 1.0, 0.0)
+        cells = [judged(tried(width, temperature, alpha), alone) for temperature in warmths]
+        print(f"| {width} | {PAPER} | {said(alone)} | {' | '.join(cells)} |", flush=True)
     steps = (
         f'--step "quantize weight_bits=2 activation_bits=2 simulate=true" --step "distill epochs={epochs} alpha={alpha}'
     )

@@ -1,12 +1,13 @@
 """Paired timing: what is the same is called the same, what does more is called slower, and it ends when it is sure."""
 
+import time
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from workbench import Cancelled
-from workbench.latency import LEAST_BLOCKS, paired
+from workbench.latency import LEAST_BLOCKS, paired, processor_clock, wall_clock
 from workbench.machine import Machine, Watch
 from workbench.metrics import speed_verdict
 
@@ -139,3 +140,7 @@ def test_the_last_it_tells_is_that_it_is_done():
     shares: list[float] = []
     paired(_work(5), _work(5), seconds=SECONDS, report=lambda share, message: shares.append(share))
     assert shares[-1] == 1.0
+
+
+def test_processor_time_knows_nothing_of_waiting():
+    assert processor_clock(lambda: time.sleep(0.2)) < 0.1 < wall_clock(lambda: time.sleep(0.2))

@@ -22,13 +22,15 @@ LEVELS = 4  # widths that are timed for each group at most
 class LatencyAware:
     """The order in which to narrow groups: a path along which each step loses the least importance per time saved.
 
-    ``saved[g][k]`` is the share of the latency that goes when group g alone keeps k units. The path is greedy: of all
+    ``saved[g][k]`` is the share of the latency that goes when group g alone keeps k units, and ``lost(g, k)`` minus the
+    logarithm of the share of the importance of g's units that the best k of them have. The path is greedy: of all
     groups g and widths k below the present one, take the least::
 
-        lost importance / ((saved[g][k] - saved[g][now]) * share of the MACs of g's layers that others have left)
+        (lost(g, k) - lost(g, now)) / ((saved[g][k] - saved[g][now]) * share of the MACs of g's layers left by others)
 
-    The last factor is there as a layer's time falls with its inputs and with its outputs. Widths that save nothing
-    are never taken.
+    Importance is compared within a group only: layers follow each other, so that the shares that they let through are
+    multiplied, and the last units of a layer are the dearest. The last factor is there as a layer's time falls with its
+    inputs and with its outputs. Widths that save nothing are never taken.
 
     Attributes
     ----------
@@ -106,16 +108,15 @@ class LatencyAware:
 
     def _walk(self) -> list[tuple[int, int]]:
         now = [group.units for group in self.groups]
-        worth = [score.sort(stable=True).values.cumsum(0) for score in self.scores]
+        lost = [_lost(score) for score in self.scores]
         path: list[tuple[int, int]] = []
         while True:
             best: tuple[float, int, int] | None = None
             for index, group in enumerate(self.groups):
-                lost = 0.0 if now[index] == group.units else float(worth[index][group.units - now[index] - 1])
                 for kept, saved in self.saved[index].items():
                     gain = (saved - self.saved[index].get(now[index], 0.0)) * self._left(index, now)
                     if kept < now[index] and gain > 0:
-                        price = (float(worth[index][group.units - kept - 1]) - lost) / gain
+                        price = (lost[index][group.units - kept] - lost[index][group.units - now[index]]) / gain
                         if best is None or price < best[0]:
                             best = price, index, kept
             if best is None:
@@ -135,6 +136,13 @@ class LatencyAware:
                     share *= (now[other] / group.units) ** touching
             whole, left = whole + self.macs[layer], left + self.macs[layer] * share
         return left / whole
+
+
+def _lost(score: Tensor) -> list[float]:
+    """What it costs that so many of the least important units go, from none to all."""
+    ordered = (score - score.min().clamp(max=0)).sort(descending=True, stable=True).values
+    left = torch.cat([ordered.cumsum(0).flip(0), torch.zeros(1, dtype=ordered.dtype)])
+    return (-(left / left[0].clamp(min=1e-30)).clamp(min=1e-30).log()).tolist()
 
 
 def levels(group: Group, round_to: int) -> list[int]:

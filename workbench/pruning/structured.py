@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import torch
@@ -128,8 +129,8 @@ class Structure:
             return False
         named = [layer for index in broken for layer in self.groups[index].layers]
         self.notes.append(
-            f"Left whole, as the model no longer runs when their {self.units} are cut: {', '.join(named)}."
-            " (A shortcut with a fixed number of channels is the usual cause.)"
+            f"Left whole, as the model no longer runs, or computes something else, when their {self.units} are"
+            f" cut: {', '.join(named)}. (A shortcut with a fixed number of channels is the usual cause.)"
         )
         self._drop(broken)
         return True
@@ -145,12 +146,14 @@ class Structure:
         return self._latency.at(ratio)
 
     def _cut(self, kept: Kept, ratio: float) -> Pruned | None:
-        edits = []
-        for group, score, count in zip(self.groups, self.scores, kept, strict=True):
-            if count < group.units:
-                edits.append(group.edit(sorted(score.argsort(stable=True)[: group.units - count].tolist())))
+        going = [
+            (group, sorted(score.argsort(stable=True)[: group.units - count].tolist()))
+            for group, score, count in zip(self.groups, self.scores, kept, strict=True)
+            if count < group.units
+        ]
+        edits = [group.edit(units) for group, units in going]
         module = copy.deepcopy(self.module).eval()
-        if not self._made(module, edits):
+        if not self._made(module, edits) or not self._faithful(module, going):
             return None
         return Pruned(module, edits, self._said(kept, ratio, edits))
 
@@ -171,8 +174,11 @@ class Structure:
         return [f"No layer is ever emptied; these keep the least that they can: {', '.join(floor)}."] if floor else []
 
     def _survives(self, group: Group) -> bool:
-        """Whether the model still runs when the first unit of one group is cut."""
-        return group.units <= group.least or self._made(copy.deepcopy(self.module), [group.edit([0])])
+        """Whether the model still runs, and computes the same but for it, when the first unit of one group is cut."""
+        module = copy.deepcopy(self.module)
+        return group.units <= group.least or (
+            self._made(module, [group.edit([0])]) and self._faithful(module, [(group, [0])])
+        )
 
     def _made(self, module: nn.Module, edits: list[Edit]) -> bool:
         """Whether the edits could be made on the module, and left it running."""
@@ -182,6 +188,22 @@ class Structure:
                 return module(self.example).shape == self.expected and all(p.numel() for p in module.parameters())
         except Exception:  # an edit that breaks a model may raise anything, in its own code too
             return False
+
+    def _faithful(self, pruned: nn.Module, going: list[tuple[Group, list[int]]]) -> bool:
+        """Whether the pruned module answers as the whole one does when nothing takes in the units that went.
+
+        An edit can leave a model running and yet add channels to others than before, where a shortcut is padded. Norms
+        over several channels answer otherwise in any case, so that those of their groups can't be told.
+        """
+        if any(member.role == "norm" for group, _ in going for member in group.members):
+            return True
+        with torch.no_grad(), ExitStack() as stack:
+            for group, units in going:
+                for unit in units:
+                    stack.enter_context(group.without(self.module, unit))
+            expected, found = self.module(self.example), pruned(self.example)
+        tolerance = 1e-3 * float(expected.abs().max())
+        return torch.allclose(found, expected, rtol=1e-3, atol=tolerance, equal_nan=True)
 
     def _drop(self, broken: list[int]) -> None:
         whole = [index for index in range(len(self.groups)) if index not in broken]

@@ -1,4 +1,4 @@
-"""Mixed precision: bits for each layer, under a budget, by an exact integer program."""
+"""Mixed precision: bits for each layer, under a budget of bits or time, by an exact integer program."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -9,8 +9,11 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
+from workbench.quantization.activations import rounded_inputs
+from workbench.quantization.grid import Grid
 from workbench.quantization.layers import Layer
 from workbench.quantization.observers import weight_grid
+from workbench.steps.quantize import FLOATS
 
 CANDIDATES = (2, 3, 4, 6, 8)
 Costs = Mapping[str, Mapping[int, float]]
@@ -18,9 +21,6 @@ Costs = Mapping[str, Mapping[int, float]]
 
 def allocate(costs: Costs, sizes: Mapping[str, int], budget: float) -> dict[str, int]:
     r"""The bits of each layer that together cost least and take at most `budget` bits.
-
-    Minimizes :math:`\sum_{l,b} c_{l,b} \, x_{l,b}` over binary x with :math:`\sum_b x_{l,b} = 1` for each layer and
-    :math:`\sum_{l,b} n_l b \, x_{l,b} \le B`.
 
     Parameters
     ----------
@@ -36,9 +36,26 @@ def allocate(costs: Costs, sizes: Mapping[str, int], budget: float) -> dict[str,
     WorkbenchError
         If not even the fewest bits everywhere keep to the budget.
     """
+    takes = {layer: {bits: float(sizes[layer] * bits) for bits in table} for layer, table in costs.items()}
+    chosen = cheapest(costs, takes, budget)
+    if chosen is None:
+        least = sum(sizes[layer] * min(table) for layer, table in costs.items()) / sum(sizes[name] for name in costs)
+        raise WorkbenchError(
+            "No choice of bits keeps to that average.",
+            f"Allow an average of at least {least:.2f} bits for each weight.",
+        )
+    return chosen
+
+
+def cheapest(costs: Costs, takes: Costs, budget: float) -> dict[str, int] | None:
+    r"""The choice for each layer that together costs least and takes at most `budget`; None where there is none.
+
+    Minimizes :math:`\sum_{l,b} c_{l,b} \, x_{l,b}` over binary x with :math:`\sum_b x_{l,b} = 1` for each layer and
+    :math:`\sum_{l,b} t_{l,b} \, x_{l,b} \le B`, exactly.
+    """
     choices = [(layer, bits) for layer, table in costs.items() for bits in table]
     one_each = np.array([[float(layer == name) for layer, _ in choices] for name in costs])
-    taken = np.array([float(sizes[layer] * bits) for layer, bits in choices])
+    taken = np.array([takes[layer][bits] for layer, bits in choices])
     result = milp(
         np.array([costs[layer][bits] for layer, bits in choices]),
         integrality=np.ones(len(choices)),
@@ -47,11 +64,7 @@ def allocate(costs: Costs, sizes: Mapping[str, int], budget: float) -> dict[str,
         options={"mip_rel_gap": 0.0},
     )
     if result.x is None:
-        least = sum(sizes[layer] * min(table) for layer, table in costs.items()) / sum(sizes[name] for name in costs)
-        raise WorkbenchError(
-            "No choice of bits keeps to that average.",
-            f"Allow an average of at least {least:.2f} bits for each weight.",
-        )
+        return None
     return {layer: bits for (layer, bits), chosen in zip(choices, result.x, strict=True) if chosen > 0.5}
 
 
@@ -63,11 +76,12 @@ def sensitivity(
     widths: Mapping[str, Sequence[int]],
     granularity: str = "channel",
     report: Callable[..., None] = lambda **facts: None,
+    inputs: Mapping[str, Grid] | None = None,
 ) -> dict[str, dict[int, float]]:
     r"""How much the answers change when one layer alone has so many bits.
 
     That is the mean of :math:`\mathrm{KL}(p \,\Vert\, p_{l,b})` between the answers as they are and with layer l at b
-    bits, over the samples.
+    bits, its inputs rounded too if they have a grid in `inputs`, over the samples. At 32 bits nothing changes.
     """
     module.eval()
     before = [F.log_softmax(module(batch), dim=1) for batch in batches]
@@ -77,12 +91,17 @@ def sensitivity(
         report(share=done / len(layers), message=f"How much {name} suffers from fewer bits")
         weight = layer.weight.clone()
         costs[name] = {}
+        own = {name: inputs[name]} if inputs and name in inputs else {}
         for bits in widths[name]:
+            if bits == FLOATS:
+                costs[name][bits] = 0.0
+                continue
             layer.weight.copy_(weight_grid(weight, bits, "mse", granularity).nearest(weight))
             total = 0.0
-            for batch, expected in zip(batches, before, strict=True):
-                after = F.log_softmax(module(batch), dim=1)
-                total += float(F.kl_div(after, expected, reduction="sum", log_target=True))
+            with rounded_inputs(module, own):
+                for batch, expected in zip(batches, before, strict=True):
+                    after = F.log_softmax(module(batch), dim=1)
+                    total += float(F.kl_div(after, expected, reduction="sum", log_target=True))
             costs[name][bits] = max(total / count, 0.0)
         layer.weight.copy_(weight)
     return costs

@@ -1,6 +1,8 @@
 """Quantize a model as it is: fold, equalize, choose grids, round, correct biases."""
 
+import copy
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +14,7 @@ from workbench.quantization.bias_correction import correct_bias, mean_outputs
 from workbench.quantization.equalization import equalize
 from workbench.quantization.folding import fold
 from workbench.quantization.grid import Grid
+from workbench.quantization.layer_times import layer_times, without_grids
 from workbench.quantization.layers import Layer, graph_of, in_order_of_use, is_a_matrix, weight_name, weighted
 from workbench.quantization.mixed import CANDIDATES, allocate, sensitivity
 from workbench.quantization.observers import weight_grid
@@ -19,7 +22,7 @@ from workbench.quantization.rounding import ROUNDINGS, second_moments
 from workbench.quantization.smoothing import smooth
 from workbench.quantization.ternary import ternary
 from workbench.steps.base import Context, Work
-from workbench.steps.quantize import BLOCK, Quantize
+from workbench.steps.quantize import BLOCK, FLOATS, Quantize
 
 BATCH = 64
 
@@ -29,6 +32,7 @@ def quantize(work: Work, step: Quantize, context: Context) -> None:
     module = work.module.to("cpu").eval()
     real = context.runtime.computes(step) if context.runtime else not step.simulate
     every = weighted(module)
+    most = context.runtime.safe_bits(step, context.device) if context.runtime and real else 16
     _check(step, every)
     samples = context.dataset.calibration.inputs[: step.calibration_samples]
     batches = list(torch.from_numpy(context.dataset.prepare(samples)).split(BATCH))
@@ -40,18 +44,24 @@ def quantize(work: Work, step: Quantize, context: Context) -> None:
         work.notes.append(f"Equalized {equalize(module)} pairs of layers.")
     if step.smoothing > 0:
         work.notes.append(f"Smoothed what follows {smooth(module, batches, step.smoothing)} layer-norms.")
-    bits = _bits(work, step, context, layers, batches)
-    means = mean_outputs(module, layers, batches) if step.bias_correction else {}
+    activations: dict[str, Grid] = {}
     if step.activation_bits <= 16 and (step.mode == "static" or (step.mode == "dynamic" and not real)):
         inputs = {name: 8 if step.keep_ends and name in _ends(layers) else step.activation_bits for name in layers}
-        work.activations = observe(module, layers, batches, inputs, step.observer)
+        activations = observe(module, layers, batches, inputs, step.observer)
+    bits = _bits(work, step, context, layers, batches, activations)
+    layers = {name: layer for name, layer in layers.items() if bits[name] != FLOATS}
+    if not layers:
+        work.notes.append("Every layer stays in floats, so that nothing is quantized.")
+        return
+    means = mean_outputs(module, layers, batches) if step.bias_correction else {}
+    work.activations = {name: grid for name, grid in activations.items() if name in layers}
 
     latents = {}
     for done, (name, layer) in enumerate(layers.items()):  # each sees what the ones before it now give
         context.report(share=done / len(layers), message=f"Rounding {name} to {bits[name]} bits")
         before = layer.weight.detach().clone()
         block = BLOCK if real and step.mode == "weight-only" else 0
-        grid, rounded = _rounded(work, step, name, layer, bits[name], block, batches)
+        grid, rounded = _rounded(work, step, name, layer, min(bits[name], most), block, batches)
         with torch.no_grad():
             layer.weight.copy_(rounded)
         work.grids[weight_name(name)] = grid
@@ -60,6 +70,11 @@ def quantize(work: Work, step: Quantize, context: Context) -> None:
         if name in means and not correct_bias(module, name, layer, batches, means[name]):
             work.notes.append(f"{name} has no bias to correct.")
 
+    if real and any(bits[name] > most for name in layers):
+        work.notes.append(
+            f"Of 8 bits, the weights use {most}: this processor lacks VNNI, and its kernels add pairs of products in 16"
+            " bits, which larger weights would overflow."
+        )
     work.quantization = step
     # first, so that zeros that rounding made are not taken for pruned ones
     work.constraints = {"quantized": OnGrids(work.grids, work.activations, step.ternary, latents), **work.constraints}
@@ -91,11 +106,18 @@ def _ends(layers: dict[str, Layer]) -> tuple[str, ...]:
 
 
 def _bits(
-    work: Work, step: Quantize, context: Context, layers: dict[str, Layer], batches: list[Tensor]
+    work: Work,
+    step: Quantize,
+    context: Context,
+    layers: dict[str, Layer],
+    batches: list[Tensor],
+    activations: dict[str, Grid],
 ) -> dict[str, int]:
     """How many bits each layer's weights get."""
     fixed = dict.fromkeys(_ends(layers), 8) if step.keep_ends else {}
     fixed |= {name: asked for name, asked in step.layers.items() if name in layers}
+    if step.latency_budget:
+        return _fast_enough(work, step, context, layers, batches, activations, fixed)
     if not step.average_bits:
         return dict.fromkeys(layers, step.weight_bits) | fixed
     widths = {name: (fixed[name],) if name in fixed else CANDIDATES for name in layers}
@@ -104,6 +126,34 @@ def _bits(
     bits = allocate(costs, sizes, step.average_bits * sum(sizes.values()))
     work.notes.append("Bits by layer: " + ", ".join(f"{name} {width}" for name, width in bits.items()) + ".")
     return bits
+
+
+def _fast_enough(
+    work: Work,
+    step: Quantize,
+    context: Context,
+    layers: dict[str, Layer],
+    batches: list[Tensor],
+    activations: dict[str, Grid],
+    fixed: dict[str, int],
+) -> dict[str, int]:
+    """Which layers become integers and which stay floats, for the latency that the step asks for."""
+    context.report(message="Timing each layer in floats and in integers")
+    plain = {"latency_budget": 0.0, "layers": {}, "rounding": "nearest", "equalize": False, "smoothing": 0.0}
+    floats = without_grids(work)
+    integers = replace(without_grids(work), module=copy.deepcopy(work.module))
+    quantize(integers, step.model_copy(update={**plain, "bias_correction": False}), context)
+    times = layer_times(floats, integers, step.weight_bits, context)
+    widths = {name: (fixed[name],) if name in fixed else (step.weight_bits, FLOATS) for name in layers}
+    costs = sensitivity(work.module, layers, batches, widths, step.granularity, context.report, activations)
+    chosen = times.choose(costs, step.latency_budget)
+    left = [name for name, bits in chosen.items() if bits == FLOATS]
+    work.notes.append(
+        f"Left in floats: {', '.join(left) or 'no layer'}. By its profiler's times of single layers, "
+        f"{context.runtime.title if context.runtime else ''} then takes {times.share(chosen):.0%} of the floats' "
+        "latency: an estimate, as conversions between floats and integers come on top."
+    )
+    return chosen
 
 
 def _rounded(
@@ -125,7 +175,7 @@ def _rounded(
 
 
 def _simulated(work: Work, step: Quantize, context: Context, bits: dict[str, int]) -> str:
-    widths = "/".join(map(str, sorted(set(bits.values()))))
+    widths = "/".join(map(str, sorted(set(bits.values()) - {FLOATS})))
     inputs = f" and {step.activation_bits}-bit activations" if work.activations else ""
     where = f"the runtime '{context.runtime.name}' has" if context.runtime else "no runtime here has"
     return (

@@ -144,6 +144,10 @@ class Runtime(ABC):
         real = all(self._kernel(quantize, bits) for bits in quantize.widths)
         return real and (len(quantize.widths) == 1 or quantize.mode == "static")
 
+    def safe_bits(self, quantize: "Quantize", device: str = "cpu") -> int:
+        """The most bits of a weight whose products the kernels here add up exactly."""
+        return 16
+
     def _kernel(self, quantize: "Quantize", bits: int) -> bool:
         return any(
             kernel.mode == quantize.mode

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.machine import products_overflow
+from workbench.runtimes.onnx_graph import places
 from workbench.steps.base import Work
 from workbench.steps.quantize import BLOCK, Quantize
 
@@ -65,6 +67,7 @@ def static(source: Path, target: Path, work: Work, calibration: np.ndarray) -> N
         "mse": CalibrationMethod.MinMax,  # for what our own observers don't see: sums, and the answers
     }
     ready = _preprocessed(source)
+    model = onnx.load(ready)
     # Unsigned activations with signed weights are what the VNNI kernels take; both signed ran 2-3 times slower.
     quantize_static(
         ready,
@@ -75,7 +78,9 @@ def static(source: Path, target: Path, work: Work, calibration: np.ndarray) -> N
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         calibrate_method=methods[_declared(work).observer],
-        extra_options={"TensorQuantOverrides": _overrides(onnx.load(ready), work)},
+        nodes_to_exclude=_floats(model, work),
+        reduce_range=products_overflow(),
+        extra_options={"TensorQuantOverrides": _overrides(model, work)},
     )
 
 
@@ -88,7 +93,12 @@ def dynamic(source: Path, target: Path, work: Work, calibration: np.ndarray) -> 
     stored = list(_stored(onnx.load(ready), work))
     # Linear layers only: dynamically quantized convolutions were measured at a third of float speed.
     quantize_dynamic(
-        ready, target, op_types_to_quantize=["MatMul", "Gemm"], per_channel=True, weight_type=QuantType.QInt8
+        ready,
+        target,
+        op_types_to_quantize=["MatMul", "Gemm"],
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+        reduce_range=products_overflow(),
     )
     model = onnx.load(target)
     for weight in stored:
@@ -176,6 +186,14 @@ def _overrides(model: "onnx.ModelProto", work: Work) -> dict[str, list[dict[str,
                 tensor, [{"quant_type": QuantType.QUInt8, "scale": np.array(scale), "zero_point": np.array(zero)}]
             )
     return found
+
+
+def _floats(model: "onnx.ModelProto", work: Work) -> list[str]:
+    """The nodes of the layers that the work leaves in floats: where others have grids, those that have none."""
+    from workbench.quantization.layers import weight_name, weighted
+
+    left = {name for name in weighted(work.module) if weight_name(name) not in work.grids}
+    return [place.node for place in places(model.graph) if work.grids and place.layer in left]
 
 
 def _replace(model: "onnx.ModelProto", name: str, array: np.ndarray) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.machine import products_overflow
 from workbench.profiling import RUNS, WARMUP, Operation, medians
 from workbench.runtimes.base import Kernel, Runtime, Session
 from workbench.runtimes.onnx_graph import name_weights, owner, owners, places, plain
@@ -20,6 +21,8 @@ from workbench.steps.base import Work
 
 if TYPE_CHECKING:
     import onnx
+
+    from workbench.steps.quantize import Quantize
 
 OPSET = 20
 SMALLEST = 16  # values in a tensor that a packed file takes out of the graph
@@ -77,6 +80,9 @@ class OnnxRuntime(Runtime):
             with contextlib.suppress(metadata.PackageNotFoundError):
                 return metadata.version(package)
         return None
+
+    def safe_bits(self, quantize: "Quantize", device: str = "cpu") -> int:
+        return 7 if device == "cpu" and quantize.mode != "weight-only" and products_overflow() else 16
 
     def install(self) -> str:
         return "pip install onnxruntime onnx onnxscript"

@@ -2,12 +2,16 @@
 
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench.runtimes.base import Kernel, Runtime, Session
 from workbench.runtimes.onnx_runtime import OnnxRuntime
 from workbench.steps.base import Work
+
+if TYPE_CHECKING:
+    from workbench.steps.quantize import Quantize
 
 
 class OpenVinoSession(Session):
@@ -58,6 +62,9 @@ class OpenVino(Runtime):
             f'model = openvino.Core().compile_model("{filename}", "CPU")\n'
             "logits = model(inputs)[0]  # float32 numpy array, batch first\n"
         )
+
+    def safe_bits(self, quantize: "Quantize", device: str = "cpu") -> int:
+        return OnnxRuntime().safe_bits(quantize, device)
 
     def weight_bits(self, path: Path) -> dict[str, int]:
         return OnnxRuntime().weight_bits(path)

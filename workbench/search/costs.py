@@ -1,5 +1,8 @@
 """How long a recipe takes to carry out, by what trials took."""
 
+import copy
+import functools
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,12 +16,16 @@ if TYPE_CHECKING:
     from workbench.study import Study
 
 MARGIN = 1.15  # what does not fit for sure is not begun
-UNKNOWN_EPOCH = 3.0  # an epoch, as a multiple of a trial without training, before one was seen
+BATCH = 128  # samples of the update that tells how long an epoch takes, before one was seen
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds of a trial without training, and of each epoch; medians of what was seen."""
+    """Seconds of a trial without training, and of each epoch; medians of what was seen.
+
+    The baseline is the first trial of all, which also waits for imports: it counts only where there is no other.
+    Before any training was seen, an epoch is as long as one update on this machine, times the updates in it.
+    """
 
     fixed: float
     epoch: float
@@ -26,15 +33,31 @@ class Costs:
     @classmethod
     def known(cls, study: "Study") -> "Costs":
         """From the trials of a study."""
-        seen = [(epochs(t.recipe), t.seconds) for t in study.trials if t.state == "complete" and t.seconds]
-        plain = [seconds for count, seconds in seen if count == 0]
+        done = [t for t in study.trials if t.state == "complete" and t.seconds]
+        seen = [(epochs(t.recipe), t.seconds or 0.0) for t in done if len(t.recipe)]
+        plain = [seconds for count, seconds in seen if count == 0] or [t.seconds or 0.0 for t in done[:1]]
         fixed = float(np.median(plain)) if plain else 0.0
         each = [max(seconds - fixed, 0.01) / count for count, seconds in seen if count]
-        return cls(fixed, float(np.median(each)) if each else UNKNOWN_EPOCH * fixed)
+        return cls(fixed, float(np.median(each)) if each else _epoch(study))
 
     def seconds(self, recipe: Recipe) -> float:
         """What a recipe will take, on the safe side."""
         return MARGIN * (self.fixed + self.epoch * epochs(recipe))
+
+
+@functools.cache
+def _epoch(study: "Study") -> float:
+    """Seconds of an epoch, by one update of the unpruned model."""
+    import torch
+
+    train, module = study.dataset.train, copy.deepcopy(study.module).train()
+    inputs = torch.from_numpy(study.dataset.prepare(train.inputs[:BATCH]))
+    labels = torch.from_numpy(train.labels[:BATCH])
+    for _ in range(2):  # the first one also warms up
+        began = time.monotonic()
+        torch.nn.functional.cross_entropy(module(inputs), labels).backward()
+        spent = time.monotonic() - began
+    return spent * len(train) / len(labels)
 
 
 def epochs(recipe: Recipe) -> float:

@@ -122,7 +122,7 @@ class Sampler:
 
         By PED-ANOVA (Watanabe, Bansal & Hutter 2023, arXiv 2304.10255), over the knobs that all trials have.
         """
-        place = self.goal.objectives.index(objective)
+        place, better = self.goal.objectives.index(objective), QUANTITIES[objective].better
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
@@ -130,7 +130,7 @@ class Sampler:
                     optuna.importance.get_param_importances(
                         self._history,
                         evaluator=optuna.importance.PedAnovaImportanceEvaluator(),
-                        target=lambda trial: trial.values[place],
+                        target=lambda trial: -better * trial.values[place],  # what it looks at is the least
                     )
                 )
             except (RuntimeError, ValueError, TypeError):  # too few, too alike, or choices that have no order

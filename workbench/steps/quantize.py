@@ -2,12 +2,14 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from workbench.errors import WorkbenchError
 from workbench.knobs import knob
 from workbench.steps.base import Context, Step, Work
 
 BLOCK = 32  # weights that share a scale in weight-only quantization
+FLOATS = 32  # bits of a layer that isn't quantized
 
 
 class Quantize(Step):
@@ -97,15 +99,42 @@ class Quantize(Step):
         help="Let an integer program choose each layer's bits for this average; 0 is off.",
         advanced=True,
     )
-    layers: dict[str, Annotated[int, Field(ge=1, le=16)]] = knob(
-        {}, label="Bits by layer", help="Layers whose weights get other bits.", advanced=True
+    latency_budget: float = knob(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        step=0.05,
+        share=True,
+        help="Let an integer program leave in floats what suffers most, as long as the layers' times on this device add"
+        " up to at most this share of the floats' latency; 0 is off.",
+        advanced=True,
     )
+    layers: dict[str, Annotated[int, Field(ge=1, le=FLOATS)]] = knob(
+        {},
+        label="Bits by layer",
+        help="Layers whose weights get other bits, 1 to 16; 32 leaves a layer in floats.",
+        advanced=True,
+    )
+
+    @model_validator(mode="after")
+    def _works(self) -> "Quantize":
+        for name, bits in self.layers.items():
+            if 16 < bits < FLOATS:
+                raise WorkbenchError(
+                    f"The layer '{name}' can't have {bits} bits.", "Give it 1 to 16, or 32 for floats."
+                )
+        if self.latency_budget and (self.average_bits or self.simulate or self.mode != "static"):
+            raise WorkbenchError(
+                "A latency budget is for static integers on real kernels alone.",
+                "Leave mode at 'static', simulate off and average_bits at 0, or set latency_budget to 0.",
+            )
+        return self
 
     @property
     def widths(self) -> frozenset[int]:
-        """Every number of bits that a weight may come to have."""
+        """Every number of bits that a quantized weight may come to have."""
         chosen = {2, 3, 4, 6, 8} if self.average_bits else {self.weight_bits}
-        return frozenset(chosen | set(self.layers.values()) | ({8} if self.keep_ends else set()))
+        return frozenset((chosen | set(self.layers.values()) | ({8} if self.keep_ends else set())) - {FLOATS})
 
     def apply(self, work: Work, context: Context) -> None:
         from workbench.quantization.post_training import quantize

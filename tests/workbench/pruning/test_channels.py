@@ -170,6 +170,24 @@ def test_a_residual_network_with_padded_shortcuts_keeps_the_layers_that_the_padd
     assert named == {"stem", "block1.conv2", "block2.conv2"}
 
 
+class NarrowPaddedBlock(PaddedBlock):
+    """The same, padded only where it is needed: dependency graphs then take the shortcut for one of equal channels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x
+        if self.padding:
+            shortcut = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.padding, self.padding))
+        return F.relu(self.conv2(F.relu(self.conv1(x))) + shortcut)
+
+
+def test_an_edit_that_leaves_a_model_running_but_adds_up_other_channels_is_not_made(few_digits):
+    module = _padded_resnet()
+    module.block1, module.block2 = NarrowPaddedBlock(8, 8, 1), NarrowPaddedBlock(8, 16, 2)
+    work = _pruned(module, few_digits, ratio=0.5)
+    assert _widths(work.module) == [8, 4, 8, 8, 16, 10]
+    assert any("computes something else" in note and "stem" in note for note in work.notes)
+
+
 def test_a_model_that_breaks_at_every_edit_is_refused_and_stays_as_it_was(few_digits):
     module = FixedShape().eval()
     work = Work(copy.deepcopy(module))

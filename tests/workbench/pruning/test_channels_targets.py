@@ -130,10 +130,10 @@ def test_the_scope_latency_takes_only_widths_that_it_timed(lenet5, few_digits):
     assert "narrower models were exported and timed" in work.notes[0]
 
 
-def _aware(saved: list[dict[int, float]], importance: float = 1.0) -> LatencyAware:
-    """Two groups of four channels, of which each is worth 1, and each of the second the given importance."""
+def _aware(saved: list[dict[int, float]], second: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)) -> LatencyAware:
+    """Two groups of four channels, each of the first worth 1, those of the second as given."""
     groups = _groups(a=(4, ()), b=(4, ()))
-    return LatencyAware(groups, [torch.ones(4), torch.full((4,), importance)], saved, macs={})
+    return LatencyAware(groups, [torch.ones(4), torch.tensor(second)], saved, macs={})
 
 
 def test_of_equal_channels_those_go_first_that_save_more_time():
@@ -143,7 +143,15 @@ def test_of_equal_channels_those_go_first_that_save_more_time():
 
 
 def test_of_channels_that_save_the_same_time_the_unimportant_go_first():
-    assert _aware([{2: 0.2}, {2: 0.2}], importance=5.0).path == [(0, 2), (1, 2)]
+    assert _aware([{2: 0.2}, {2: 0.2}], second=(1.0, 1.0, 9.0, 9.0)).path == [(1, 2), (0, 2)]
+    assert _aware([{2: 0.2}, {2: 0.2}], second=(9.0, 9.0, 9.0, 9.0)).path == [(0, 2), (1, 2)], (
+        "their scale is no matter"
+    )
+
+
+def test_the_last_channels_of_a_layer_are_the_dearest():
+    aware = _aware([{3: 0.1, 2: 0.2, 1: 0.3}, {3: 0.09, 2: 0.18, 1: 0.27}])
+    assert aware.path == [(0, 3), (1, 3), (0, 2), (1, 2), (0, 1), (1, 1)], "neither layer is narrowed all the way first"
 
 
 def test_widths_that_save_nothing_are_never_taken_and_those_that_save_late_are_jumped_to():

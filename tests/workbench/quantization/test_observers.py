@@ -1,6 +1,8 @@
 """Ranges: what each observer promises, for weights and for activations, at every width."""
 
+import numpy as np
 import pytest
+import scipy.stats
 import torch
 from torch import Tensor
 
@@ -85,6 +87,30 @@ def test_rare_outliers_widen_min_max_and_no_other():
     top = {name: float(activation_grid(seen, 8, name).scale) * 255 for name in OBSERVERS}
     assert top["minmax"] == pytest.approx(100)
     assert top["percentile"] < 1.1 and top["entropy"] < 50
+
+
+def test_the_percentile_clips_one_value_in_ten_thousand():
+    seen = torch.arange(20_001.0)[None]
+    assert OBSERVERS["percentile"](seen, 8, False).item() == 19_998  # two of 20,001 lie above
+
+
+def test_entropy_clips_where_the_rounded_histogram_tells_most_of_that_of_the_values():
+    values = torch.distributions.Laplace(0.0, 1.0).icdf(torch.linspace(0.5, 1 - 1e-5, 20_000)).numpy()
+    counts, edges = np.histogram(values, 1024)
+
+    def divergence(bins: int, levels: int = 16) -> float:
+        clipped = counts[:bins].astype(float)
+        clipped[-1] += counts[bins:].sum()
+        spread = np.zeros(bins)
+        for level in np.array_split(np.arange(bins), levels):
+            used = level[counts[level] > 0]
+            spread[used] = counts[level].sum() / max(len(used), 1)
+        return float(scipy.stats.entropy(clipped + 1e-9, spread + 1e-9))
+
+    chosen = OBSERVERS["entropy"](torch.from_numpy(values)[None].float(), 4, False).item()
+    bins = round(chosen / edges[-1] * 1024)
+    assert bins < 900, "the long tail is clipped"
+    assert all(divergence(bins) < divergence(other) for other in (bins // 2, min(2 * bins, 1000), 1024))
 
 
 def test_a_layer_that_sees_nothing_but_zeros_has_a_grid_too():

@@ -7,10 +7,13 @@ import torch
 from torch import nn
 
 from workbench import Quantize, WorkbenchError
+from workbench.quantization.activations import rounded_inputs
 from workbench.quantization.bias_correction import mean_outputs
+from workbench.quantization.layer_times import LayerTimes, layer_times
 from workbench.quantization.layers import weighted
 from workbench.runtimes import load_runtime
 from workbench.steps.base import Context, Work
+from workbench.weights import weight_hash
 
 
 @pytest.fixture
@@ -37,7 +40,8 @@ def test_every_weight_lies_on_its_grid(bits, granularity, quantized):
     work = quantized(weight_bits=bits, granularity=granularity, simulate=True)
     assert set(work.grids) == {f"{name}.weight" for name in weighted(work.module)}
     assert on_grids(work)
-    assert {grid.bits for grid in work.grids.values()} == {bits}
+    real = load_runtime("onnxruntime").safe_bits(Quantize())  # 7 where sums of 8-bit products would overflow
+    assert {grid.bits for grid in work.grids.values()} == {min(bits, real)}
 
 
 def test_ternary_weights_have_three_values(quantized):
@@ -89,6 +93,76 @@ def test_an_average_is_kept_to(quantized):
     assert spent <= 3.5 * sum(weight.numel() for weight in weights.values())
     assert len({grid.bits for grid in work.grids.values()}) > 1 and on_grids(work)
     assert any(note.startswith("Bits by layer: conv1 ") for note in work.notes)
+
+
+def test_a_layer_of_32_bits_stays_in_floats_in_the_file_too(quantized, digits, tmp_path):
+    work = quantized(layers={"conv2": 32})
+    assert set(work.grids) == {"conv1.weight", "fc1.weight", "fc2.weight"} and "conv2" not in work.activations
+    assert work.simulated == []
+    runtime, inputs = load_runtime("onnxruntime"), digits.prepare(digits.test.inputs[:8])
+    runtime.export(work, inputs[:2], inputs, tmp_path / "model.onnx")
+    assert runtime.weight_bits(tmp_path / "model.onnx") == {"conv1": 8, "conv2": 32, "fc1": 8, "fc2": 8}
+
+
+@pytest.mark.parametrize(("instructions", "bits"), [((), 7), (("AVX512-VNNI",), 8)])
+def test_where_sums_of_products_would_overflow_weights_take_seven_bits(quantized, monkeypatch, instructions, bits):
+    monkeypatch.setattr("workbench.machine.int8_instructions", lambda: instructions)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    work = quantized()
+    assert {grid.bits for grid in work.grids.values()} == {bits} and on_grids(work)
+    assert any("Of 8 bits, the weights use 7" in note for note in work.notes) == (bits == 7)
+    assert {grid.bits for grid in quantized(mode="weight-only").grids.values()} == {8}
+
+
+def test_an_integer_file_answers_as_its_fake_quantized_module(quantized, digits, tmp_path):
+    work, inputs = quantized(), digits.prepare(digits.test.inputs[:64])
+    runtime = load_runtime("onnxruntime")
+    runtime.export(work, inputs[:2], inputs, tmp_path / "model.onnx")
+    with torch.no_grad(), rounded_inputs(work.module, work.activations):
+        expected = work.module(torch.from_numpy(inputs)).numpy()
+    assert abs(runtime.load(tmp_path / "model.onnx")(inputs) - expected).mean() < 0.02 * abs(expected).mean()
+
+
+def test_where_every_layer_stays_in_floats_nothing_is_quantized(quantized, lenet5):
+    work = quantized(layers=dict.fromkeys(weighted(lenet5), 32))
+    assert work.quantization is None and work.grids == work.activations == {}
+    assert weight_hash(work.module) == weight_hash(lenet5)
+    assert work.notes == ["Every layer stays in floats, so that nothing is quantized."]
+
+
+def test_a_latency_budget_leaves_in_floats_what_it_has_time_for(quantized, monkeypatch):
+    told = []
+
+    def times(floats, integers, bits, context):
+        told.append((floats.grids, set(integers.grids), bits))
+        return LayerTimes({name: {8: 1.0, 32: 2.0} for name in ("conv1", "conv2", "fc1", "fc2")}, 0.0, 8.0)
+
+    monkeypatch.setattr("workbench.quantization.post_training.layer_times", times)
+    work = quantized(latency_budget=0.75)
+    assert told == [({}, {f"{name}.weight" for name in weighted(work.module)}, 8)]
+    assert len(work.grids) == 2 and on_grids(work) and work.simulated == []
+    assert any(
+        "Left in floats: " in note and "takes 75% of the floats' latency: an estimate" in note for note in work.notes
+    )
+
+
+def test_layers_are_timed_by_the_runtimes_own_profiler(quantized, context, lenet5):
+    timed = Context(context.dataset, context.baseline, runtime=load_runtime("onnxruntime"))
+    times = layer_times(Work(copy.deepcopy(lenet5)), quantized(), 8, timed)
+    assert {name: set(table) for name, table in times.layers.items()} == {name: {8, 32} for name in weighted(lenet5)}
+    assert all(time > 0 for table in times.layers.values() for time in table.values())
+    assert times.rest > 0 and times.floats > sum(table[32] for table in times.layers.values())
+
+
+@pytest.mark.parametrize("knobs", [{"simulate": True}, {"average_bits": 4.0}, {"mode": "dynamic"}])
+def test_a_latency_budget_without_real_static_integers_is_refused(knobs):
+    with pytest.raises(WorkbenchError, match="latency budget is for static integers"):
+        Quantize(latency_budget=0.5, **knobs)
+
+
+def test_bits_between_the_widest_grid_and_floats_are_refused():
+    with pytest.raises(WorkbenchError, match="'fc1' can't have 20 bits"):
+        Quantize(layers={"fc1": 20})
 
 
 def test_a_layer_that_is_not_there_is_refused_with_those_that_are(quantized):

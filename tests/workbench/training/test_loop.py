@@ -232,3 +232,16 @@ def test_the_accuracy_is_the_share_of_right_answers(few_digits, lenet5):
     with torch.no_grad():
         right = (F.softmax(lenet5(inputs), 1).argmax(1).numpy() == few_digits.validation.labels).mean()
     assert accuracy(lenet5, few_digits, few_digits.validation, batch_size=7) == pytest.approx(right)
+
+
+@pytest.mark.parametrize(("channels", "last"), [(5, False), (8, True)])
+def test_strided_pointwise_convolutions_of_few_channels_train_in_the_usual_layout(few_digits, channels, last):
+    """In the other one torch's backward pass writes past its memory there, and the process dies."""
+    first, narrow = nn.Conv2d(1, channels, 3), nn.Conv2d(channels, 10, 1, stride=2)
+    module = nn.Sequential(first, nn.ReLU(), narrow, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    layouts = set()
+    first.register_forward_hook(
+        lambda layer, inputs, output: layouts.add(output.is_contiguous(memory_format=torch.channels_last))
+    )
+    train(module, few_digits, Finetune(), context=Context(few_digits, module))
+    assert layouts == {last}
