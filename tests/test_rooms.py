@@ -28,7 +28,7 @@ OPEN_TO_WIDGETS = {
         "runtimes",
         "steps",
     ),
-    *("storage", "study", "workers"),
+    *("storage", "study", "tasks", "workers"),
 }
 
 

@@ -15,6 +15,7 @@ import ipywidgets as w
 
 from widgets.browser import Browser
 from widgets.chosen import Chosen
+from widgets.find import Find
 from widgets.forecast import Forecast
 from widgets.goals import OWN, GoalButtons
 from widgets.header import Header
@@ -87,6 +88,7 @@ class Workbench(w.VBox):
         self.counter = w.HTML().add_class("wb-counter")
         self.plot = TradeoffPlot(self.study, dark=self.browser.dark)
         self.forecast = Forecast(self.plot.foresee, lambda study: self.workers.ask(study, 0, "predictions"))
+        self.find = Find(self.workers.start, lambda number: self._guarded(lambda: self._choose(number)))
         self.pickers = Pickers(self._given, on_open=lambda: self._guarded(self.open_study))
         self.own = OwnFiles(self._where, lambda study: self._guarded(lambda: self._open_own(study)))
         self.history.observe(lambda change: self._guarded(lambda: self._choose(change["new"])), "selected")
@@ -118,6 +120,7 @@ class Workbench(w.VBox):
     def _set_study(self, study: Study | None) -> None:
         self.study, self._chosen, self._origin = study, None, None
         self.run_button.disabled = study is None
+        self.find.study = study
 
     def _opened(self) -> None:
         """Show the study from the start; measure its baseline where it has none."""
@@ -256,7 +259,10 @@ class Workbench(w.VBox):
         speak(language)
         self.work.restate()
         self.browser.copied = text("copied")
+        searching = self.find
         self._build()
+        self.find.study = self.study
+        self.find.follow(searching.task)
         self.pickers.pick(picked)
         self.goals.chosen = goal
         self.children = self._page()
@@ -295,7 +301,8 @@ class Workbench(w.VBox):
         own = w.Accordion([self.own], titles=(text("own"),), selected_index=None).add_class("wb-more")
         parts = [_heading("model"), self.model, self.pickers, *([] if self._given else [own])]
         model = w.VBox(parts).add_class("wb-panel")
-        goal = w.VBox([_heading("goal"), self.goals]).add_class("wb-panel")
+        find = w.Accordion([self.find], titles=(text("find"),), selected_index=None).add_class("wb-more")
+        goal = w.VBox([_heading("goal"), self.goals, find]).add_class("wb-panel")
         steps = w.VBox([w.HBox([_heading("steps"), self.undo]).add_class("wb-line"), self.editor]).add_class("wb-panel")
         knobs = w.VBox([model, goal, steps]).add_class("wb-knobs")
         left = w.VBox([knobs, self.forecast, self.message, self.run_button]).add_class("wb-left")

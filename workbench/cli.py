@@ -137,6 +137,82 @@ def why(
 
 
 @app.command()
+def search(
+    objective: Annotated[list[str] | None, typer.Option(help="What to make better; repeat for more.")] = None,
+    limit: Annotated[
+        list[str] | None, typer.Option(help="A limit, such as accuracy_drop=0.01 or size_bytes=100000; repeat.")
+    ] = None,
+    budget: Annotated[str, typer.Option(help="Time or trials: '10 min', '30 trials'.")] = "10 min",
+    space: Annotated[
+        list[str] | None,
+        typer.Option(help="A range or choices of a knob: prune.ratio=0.3..0.8, prune.importance=l2,fpgm, distill=no."),
+    ] = None,
+    sampler: Annotated[str, typer.Option(help="tpe, nsga2, gp or random.")] = "tpe",
+    seed: Annotated[int, typer.Option(help="Of the search and of every recipe.")] = 0,
+    model: Model = "lenet5",
+    dataset: Data = "mnist",
+    runtime: RuntimeName = "onnxruntime",
+    device: Device = "cpu",
+    threads: Threads = 1,
+    batch: Batch = 1,
+    path: Folder = None,
+) -> None:
+    """Look for the recipes of the best trade-offs, within limits and a budget; once more goes on."""
+    from workbench.study import Study
+
+    study = Study(_own(model), _own(dataset), runtime, device, path, threads=threads, batch=batch)
+    objectives = objective or ["accuracy", "size_bytes", "latency"]
+    limits, narrowed = dict(map(_knob, limit or [])), dict(map(_range, space or []))
+    with _progress(quiet=False) as show:
+        found = study.search(objectives, limits, budget, narrowed, sampler, seed, on_progress=show)
+    for sentence in found.sentences():
+        typer.echo(sentence)
+    for trial in found.front:
+        typer.echo(f"  {trial!r}")
+    if found.goal.limits and found.best is None:
+        raise typer.Exit(1)
+
+
+@app.command()
+def predict(
+    recipe: Annotated[Path, typer.Argument(help="A recipe file (YAML).")],
+    study: Annotated[Path, typer.Argument(help="The study's folder.")],
+    look: Annotated[bool, typer.Option("--look", help="Try it without its trainings first, for a second.")] = False,
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="First measure what predictions go by, for some minutes, once.")
+    ] = False,
+) -> None:
+    """Say what a recipe would give, without doing it."""
+    from workbench.recipe import Recipe
+    from workbench.study import Study
+
+    opened = Study.open(study)
+    if prepare:
+        with _progress(quiet=False) as show:
+            opened.prepare_predictions(on_progress=show)
+    prediction = opened.predict(Recipe.load(recipe), look=look)
+    for sentence in (prediction.sentence(), *prediction.notes):
+        typer.echo(sentence)
+
+
+@app.command()
+def sensitivity(
+    study: Annotated[Path, typer.Argument(help="The study's folder.")],
+    importance: Annotated[str, typer.Option(help="Which channels go first, as in prune.")] = "l2",
+) -> None:
+    """Say how much each layer suffers from pruning or fewer bits, when it alone is changed."""
+    from rich import print as show_table
+
+    from workbench.study import Study
+
+    with _progress(quiet=False) as show:
+        found = Study.open(study).sensitivity(importance, on_progress=show)
+    for kind, title in (("ratio", "accuracy by share of channels removed"), ("bits", "accuracy by bits")):
+        if any(point.kind == kind for point in found.points):
+            show_table(found.table(kind, title))
+
+
+@app.command()
 def report(
     study: Annotated[Path, typer.Argument(help="The study's folder.")],
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
@@ -251,6 +327,17 @@ def _knob(text: str) -> tuple[str, Any]:
     except (yaml.YAMLError, ValueError, RecursionError):  # an impossible date, or brackets without end
         pass
     raise WorkbenchError(f"'{text}' is not a knob's value.", "Write knob=value, such as ratio=0.5.")
+
+
+def _range(text: str) -> tuple[str, Any]:
+    """A knob and where to search it: ``0.3..0.8`` is a range, ``l2,fpgm`` are choices, anything else is one value."""
+    name, value = _knob(text)
+    if isinstance(value, str) and ".." in value:
+        low, high = (yaml.safe_load(end) for end in value.split("..", 1))
+        return name, (low, high)
+    if isinstance(value, str) and "," in value:
+        return name, [yaml.safe_load(choice) for choice in value.split(",")]
+    return name, value
 
 
 def _own(name: str) -> Any:

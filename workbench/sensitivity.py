@@ -18,8 +18,11 @@ from workbench.pruning.plan import replay
 from workbench.quantization.layers import weighted
 from workbench.quantization.mixed import allocate
 from workbench.quantization.observers import weight_grid
+from workbench.threads import threads
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from workbench.prediction.outline import Outline
     from workbench.study import Study
 
@@ -92,6 +95,18 @@ class Sensitivity:
             place = layers.index(point.layer), values.index(point.value)
             accuracy[place], error[place] = point.right / point.samples, point.error
         return layers, values, accuracy, error
+
+    def table(self, kind: str, title: str) -> "Table":
+        """Accuracies of one kind as a table for a terminal."""
+        from rich.table import Table
+
+        layers, values, accuracy, _ = self.grid(kind)
+        table = Table(title=f"{title}; unchanged {self.baseline.value:.1%}")
+        for column in ("layer", *(f"{value:.0%}" if kind == "ratio" else f"{value:g}" for value in values)):
+            table.add_column(column)
+        for name, row in zip(layers, accuracy, strict=True):
+            table.add_row(name, *(f"{value:.1%}" for value in row))
+        return table
 
     def error(self, kind: str, layer: str, value: float) -> float:
         """The error at any value, between those measured along a line; 0 where nothing is changed."""
@@ -225,7 +240,8 @@ def _store(study: "Study", importance: str) -> "Store":
 @torch.no_grad()
 def logits(module: nn.Module, inputs: Tensor) -> Tensor:
     """The module's outputs for all inputs, in evaluation mode, shape (N, classes)."""
-    return torch.cat([module.eval()(part) for part in inputs.split(BATCH)])
+    with threads(1):
+        return torch.cat([module.eval()(part) for part in inputs.split(BATCH)])
 
 
 class Store:

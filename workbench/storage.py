@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from workbench.errors import WorkbenchError
 from workbench.metrics import Metrics
+from workbench.prediction import Prediction
 from workbench.recipe import Recipe
 
 SCHEMA = """
@@ -45,6 +46,8 @@ class Record(BaseModel):
     artifact: str | None = None
     artifact_sha256: str | None = None
     weight_hash: str | None = None
+    prediction: Prediction | None = None
+    """What was foreseen before it ran, where the study could."""
     process: tuple[int, float] | None = None
     """The process that carries it out: its number and the time it was created."""
 
@@ -158,6 +161,12 @@ class Storage:
         with self._connect() as database:
             rows = database.execute("SELECT record FROM trials ORDER BY number").fetchall()
         return [_read(row[0]) for row in rows]
+
+    def explain(self, number: int, reason: str) -> None:
+        """Say better why a trial failed or was cancelled."""
+        record = self.record(number)
+        record.reason = reason
+        self.save(record)
 
     def labels(self) -> dict[int, Label]:
         """What people said of trials, by number; those of whom nothing was said are left out."""

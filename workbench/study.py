@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 
     from workbench.compare import Comparison
     from workbench.prediction import Prediction
+    from workbench.prediction.calibration import Calibration
     from workbench.prediction.outline import Outline
     from workbench.prediction.predictor import Predictor
     from workbench.search import Outcome
     from workbench.sensitivity import Sensitivity
+    from workbench.storage import Record
 
 OnProgress = Callable[[dict[str, Any]], None]
 OBJECTIVES = {"accuracy": 1, "size_bytes": -1, "latency": -1, "speedup": 1, "macs": -1, "parameters": -1}
@@ -231,6 +233,7 @@ class Study:
 
         record = self.storage.record(number)
         record.state, record.process = "running", this_process()
+        record.prediction = self._foreseen(record)
         self.storage.save(record)
         started = time.time()
         try:
@@ -413,6 +416,21 @@ class Study:
 
         told = _reporting(on_progress)
         return search(self, objectives, constraints, budget, space, sampler, seed=seed, storage=storage, report=told)
+
+    def calibration(self) -> "list[Calibration]":
+        """Predicted against measured, for every trial that was foreseen before it ran."""
+        from workbench.prediction.calibration import calibrations
+
+        return calibrations(self.trials)
+
+    def _foreseen(self, record: "Record") -> "Prediction | None":
+        """What is predicted of a trial that is about to run; None where the study wasn't prepared for predictions."""
+        if not record.recipe["steps"] or not (self.path / "prediction").exists():
+            return None
+        try:
+            return self.predict(Recipe.from_dict(record.recipe))
+        except WorkbenchError:  # it can run all the same, or will say itself why not
+            return None
 
     def _predictor(self) -> "Predictor":
         """Fitted anew when there is more to go by."""

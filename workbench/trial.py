@@ -39,12 +39,15 @@ class Trial:
     notes : list of str
         What the user should know of how it went.
     weight_hash : str or None
+    prediction : Prediction or None
+        What was foreseen before it ran, where the study was prepared for that.
     """
 
     def __init__(self, study: "Study", record: Record):
         self.study, self._record = study, record
         self.number, self.state, self.reason = record.number, record.state, record.reason
         self.metrics: Metrics | None = record.metrics
+        self.prediction = record.prediction
         self.notes, self.weight_hash, self.seconds = record.notes, record.weight_hash, record.seconds
         self.recipe = Recipe.from_dict(record.recipe)
 

@@ -22,6 +22,7 @@ from workbench.recipe import Recipe
 from workbench.runtimes import RUNTIMES
 from workbench.storage import FINISHED, alive, this_process
 from workbench.study import Study
+from workbench.tasks import Task, begin, carry_out_task
 from workbench.trial import Trial
 
 CONSTS.term_timeout = 0.3  # seconds between asking a process to end and ending it
@@ -119,6 +120,17 @@ class LocalWorkers:
         future: Future[Answer] = self._ready().schedule(_answer, args=[_pickled(study), number, question, against])
         return future
 
+    def start(self, study: Study, name: str, **options: Any) -> Task:
+        """Start a task of `workbench.tasks` on the whole study, after what waits already.
+
+        Raises
+        ------
+        WorkbenchError
+            If there is no such task, or the study's model can't travel.
+        """
+        begin(study, name)
+        return Task(study, name, self._ready().schedule(_work, args=[_pickled(study), name, options]))
+
     def close(self) -> None:
         """End the processes; trials that still run are marked as cancelled."""
         if self._pool is not None:
@@ -212,6 +224,12 @@ def _answer(pickled: bytes, number: int, question: str, against: int | None) -> 
     study: Study = cloudpickle.loads(pickled)
     with _machine():
         return answer(study, number, question, against)
+
+
+def _work(pickled: bytes, name: str, options: dict[str, Any]) -> dict[str, Any]:
+    study: Study = cloudpickle.loads(pickled)
+    with _machine():
+        return carry_out_task(study, name, options, _stop_if_alone)
 
 
 def _machine() -> FileLock:

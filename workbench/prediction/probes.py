@@ -17,6 +17,7 @@ from workbench.sensitivity import SAMPLES, logits
 from workbench.steps import Prune, Quantize, ShareWeights
 from workbench.steps.base import Step, Work
 from workbench.steps.finetune import Training
+from workbench.threads import threads
 
 if TYPE_CHECKING:
     from workbench.study import Study
@@ -67,15 +68,15 @@ def probe(study: "Study", recipe: Recipe, samples: int = SAMPLES) -> Probe:
     WorkbenchError
         As the steps do.
     """
-    bare = without_training(recipe)
+    bare, split = without_training(recipe), study.dataset.validation
     work = Work(copy.deepcopy(study.module))
-    for step in bare:
-        torch.manual_seed(recipe.seed)
-        step.apply(work, context_of(study, recipe.seed))
-    split = study.dataset.validation
-    inputs = torch.from_numpy(study.dataset.prepare(split.inputs[:samples]))
-    with rounded_inputs(work.module, work.activations):
-        answers = logits(work.module.float(), inputs).argmax(1).numpy()
+    with threads(1):
+        for step in bare:
+            torch.manual_seed(recipe.seed)
+            step.apply(work, context_of(study, recipe.seed))
+        inputs = torch.from_numpy(study.dataset.prepare(split.inputs[:samples]))
+        with rounded_inputs(work.module, work.activations):
+            answers = logits(work.module.float(), inputs).argmax(1).numpy()
     return Probe(bare.to_dict(), int((answers == split.labels[:samples]).sum()), len(answers))
 
 

@@ -17,6 +17,7 @@ from workbench.carry_out import context_of
 from workbench.errors import WorkbenchError
 from workbench.estimates import Estimate
 from workbench.latency import cuda_clock, paired, wall_clock
+from workbench.prediction.latency import FEWEST
 from workbench.prediction.prospect import follow
 from workbench.pruning.allocation import rounded
 from workbench.pruning.plan import replay
@@ -77,6 +78,8 @@ def measure_table(
 ) -> Table:
     """Export and time pruned models until the time is spent: in floats, and in int8 where the runtime has kernels.
 
+    A few of each are timed in any case, as fewer tell nothing.
+
     The widths follow a Sobol sequence (Sobol 1967): half of the models are pruned alike in every layer, half not, and
     half of them are rounded to multiples of 4 or 8, as kernels like them.
 
@@ -103,8 +106,11 @@ def measure_table(
         for place, plan in enumerate(plans):
             for recipe in forms:
                 spent = time.monotonic() - began
-                report(share=min(1.0, spent / seconds), message=f"Timing pruned models: {len(table.rows)} so far")
-                if spent > seconds:
+                report(
+                    share=min(1.0, spent / max(seconds, 1e-9)),
+                    message=f"Timing pruned models: {len(table.rows)} so far",
+                )
+                if spent > seconds and place >= FEWEST:
                     return table
                 if place < known[names[recipe]]:
                     continue

@@ -133,14 +133,6 @@ class Goal:
                 )
         for name, limit in limits.items():
             _possible(name, float(limit))
-        if "accuracy" in limits and "accuracy_drop" in limits:
-            least = baseline.accuracy.value - limits["accuracy_drop"]
-            if limits["accuracy"] > 1 or least > 1:
-                raise WorkbenchError("The limits on accuracy contradict each other.", "Keep one of them.")
-        latency = baseline.latency.value if baseline.latency else None
-        if latency and "speedup" in limits and "latency" in limits and len({"speedup", "latency"} & set(names)) == 0:
-            tightest = min(limits["latency"], latency / limits["speedup"])
-            limits = {**limits, "latency": tightest}
         return cls(names, limits)
 
     def values(self, metrics: Metrics, baseline: Metrics) -> list[float] | None:

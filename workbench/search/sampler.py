@@ -12,6 +12,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from workbench.errors import WorkbenchError, lookup
@@ -51,7 +52,8 @@ class Sampler:
     def __init__(self, storage: Path | str, name: str, goal: Goal, space: Space, kind: str = "tpe", seed: int = 0):
         self.space, self.goal = space, goal
         make = lookup(SAMPLERS, kind, "sampler")
-        directions = ["maximize" if QUANTITIES[name].better > 0 else "minimize" for name in goal.objectives]
+        best = {1: StudyDirection.MAXIMIZE, -1: StudyDirection.MINIMIZE}
+        directions = [best[QUANTITIES[name].better] for name in goal.objectives]
         url = f"sqlite:///{storage}" if isinstance(storage, Path) else storage
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is experimental in Optuna is pinned here
@@ -131,7 +133,7 @@ class Sampler:
                         target=lambda trial: trial.values[place],
                     )
                 )
-            except (RuntimeError, ValueError):
+            except (RuntimeError, ValueError, TypeError):  # too few, too alike, or choices that have no order
                 return {}
 
 

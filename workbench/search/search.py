@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 POOL = {"sampled": 12, "random": 12, "near": 24}
 """Candidates of each round: from Optuna's sampler, by chance, and near the front."""
 DRAWS = 32  # of a prediction's figures
+LATE = "The time of the search was spent before this trial was done."
 UNKNOWN = 0.3  # how far a figure may be from the baseline's that nothing is known of: deviation of its logarithm
 LOOKS = 3  # candidates of a round that are tried without training before one is carried out
 TABLE_SHARE, TABLE_MOST = 0.1, 60.0  # of the time, and seconds, for the table of speeds
@@ -267,8 +268,10 @@ class Search:
         trial = self.study.run(candidate.recipe, told)
         self.budget.done += 1
         self.params[trial.number] = candidate.params
-        if trial.state == "cancelled" and not late:
-            raise Cancelled
+        if trial.state == "cancelled":
+            if not late:
+                raise Cancelled
+            self.study.storage.explain(trial.number, LATE)
         self._tell(trial.number, candidate.params)
         self._progress()
 

@@ -1,0 +1,107 @@
+"""The panel that searches: what it asks for, what it says, and that it can be stopped."""
+
+import time
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from widgets.find import AIMS, Find
+from workbench import Cancelled, Study, WorkbenchError
+from workbench.search.goals import QUANTITIES
+from workbench.tasks import Task
+
+FOUND = {
+    "sentences": ["Trial 1 keeps accuracy_drop at most 1.00 points.", "The search ended as its 120 s were spent."],
+    "front": [1],
+    "best": 1,
+    "history": [],
+    "importance": {"size_bytes": {"prune.ratio": 0.8, "quantize": 0.15, "distill": 0.05}},
+}
+
+
+class Asked:
+    """Starts tasks whose end the test decides."""
+
+    def __init__(self) -> None:
+        self.future: Future[dict[str, Any]] = Future()
+        self.options: dict[str, Any] = {}
+
+    def __call__(self, study: Study, name: str, **options: Any) -> Task:
+        self.options = options
+        return Task(study, name, self.future)
+
+
+def settled(panel: Find) -> None:
+    deadline = time.monotonic() + 10
+    while panel.button.disabled and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not panel.button.disabled
+
+
+@pytest.fixture
+def asked() -> Asked:
+    return Asked()
+
+
+def test_every_aim_is_made_of_what_a_search_can_make_better() -> None:
+    assert all(name in QUANTITIES for names in AIMS.values() for name in names)
+
+
+def test_it_asks_for_what_its_fields_say(study: Study, asked: Asked) -> None:
+    panel = Find(asked, lambda number: None)
+    panel.study = study
+    panel.aim.value, panel.lost.value, panel.size.value, panel.minutes.value = "smaller", 0.5, 120.0, 2
+    panel.find()
+    assert asked.options == {
+        "objectives": AIMS["smaller"],
+        "constraints": {"accuracy_drop": 0.005, "size_bytes": 120_000},
+        "budget": "2 min",
+    }
+    assert panel.button.disabled and not panel.cancel.disabled
+    asked.future.set_result(FOUND)
+    settled(panel)
+
+
+def test_no_limit_on_bytes_is_none(asked: Asked) -> None:
+    panel = Find(asked, lambda number: None)
+    assert panel.asked()["constraints"] == {"accuracy_drop": 0.01}
+
+
+def test_what_was_found_is_told_and_chosen(study: Study, asked: Asked) -> None:
+    chosen: list[int] = []
+    panel = Find(asked, chosen.append)
+    panel.study = study
+    panel.find()
+    asked.future.set_result(FOUND)
+    settled(panel)
+    assert chosen == [1]
+    assert "keeps accuracy_drop at most 1.00 points" in panel.words.value
+    assert "prune.ratio 80%, quantize 15%, distill 5%" in panel.words.value
+
+
+def test_a_refusal_is_a_sentence_and_the_panel_can_be_used_again(study: Study, asked: Asked) -> None:
+    panel = Find(asked, lambda number: None)
+    panel.study = study
+    panel.find()
+    asked.future.set_exception(WorkbenchError("A trial takes about 9 s here.", "Give a larger budget."))
+    settled(panel)
+    assert "Give a larger budget." in panel.words.value and panel.cancel.disabled
+
+
+def test_cancel_leaves_the_wish_where_the_worker_looks(study: Study, asked: Asked) -> None:
+    panel = Find(asked, lambda number: None)
+    panel.study = study
+    panel.find()
+    panel.cancel.click()
+    wish = study.path / "tasks" / "search.cancel"
+    assert wish.exists() and panel.cancel.disabled
+    asked.future.set_exception(Cancelled())
+    settled(panel)
+    wish.unlink()
+
+
+def test_without_a_study_nothing_starts(asked: Asked) -> None:
+    panel = Find(asked, lambda number: None)
+    panel.find()
+    assert asked.options == {} and not panel.button.disabled

@@ -1,0 +1,121 @@
+"""The models behind predictions, on data whose truth is known."""
+
+import numpy as np
+import pytest
+
+from workbench.estimates import Estimate
+from workbench.prediction.accuracy import AccuracyModel
+from workbench.prediction.latency import FEWEST, LatencyModel
+from workbench.prediction.outline import LayerSize, Size
+from workbench.prediction.sizes import by_files
+
+WHOLE = (LayerSize("a", 64, 3, 9, 1024), LayerSize("b", 64, 64, 9, 256))
+
+
+def layers(first: int, second: int) -> tuple[LayerSize, ...]:
+    return LayerSize("a", first, 3, 9, 1024), LayerSize("b", second, first, 9, 256)
+
+
+def sure(value: float) -> Estimate:
+    return Estimate(value=value, low=value * 0.99, high=value * 1.01)
+
+
+def up(channels: int) -> int:
+    return -(-channels // 16) * 16
+
+
+def padded_share(some: tuple[LayerSize, ...]) -> float:
+    """As kernels that compute 16 channels at once take it: three quarters of the time for that, the rest always."""
+
+    def macs(part: tuple[LayerSize, ...]) -> float:
+        return sum(up(x.outputs) * up(x.inputs) * x.kernel * x.positions for x in part)
+
+    return 0.75 * macs(some) / macs(WHOLE) + 0.25
+
+
+def test_latency_finds_the_padding_and_the_overhead() -> None:
+    widths = np.random.default_rng(0).integers(4, 65, (24, 2))
+    models = [layers(*pair) for pair in widths.tolist()]
+    model = LatencyModel.fitted(WHOLE, models, [sure(padded_share(m)) for m in models])
+    assert model is not None and model.padding == 16
+    for pair in ((20, 40), (33, 33), (64, 8)):
+        assert model.share(layers(*pair)).value == pytest.approx(padded_share(layers(*pair)), rel=0.02)
+
+
+def test_nine_in_ten_latencies_lie_in_their_interval() -> None:
+    generator = np.random.default_rng(1)
+    held = []
+    for _ in range(20):
+        models = [layers(*pair) for pair in generator.integers(4, 65, (30, 2)).tolist()]
+        noisy = [padded_share(m) * np.exp(0.1 * generator.normal()) for m in models]
+        model = LatencyModel.fitted(WHOLE, models[:20], [sure(value) for value in noisy[:20]])
+        assert model is not None
+        held += [
+            model.share(m).low <= value <= model.share(m).high for m, value in zip(models[20:], noisy[20:], strict=True)
+        ]
+    assert 0.82 <= np.mean(held) <= 0.99
+
+
+def test_too_few_timings_make_no_latency_model() -> None:
+    models = [layers(8 * k, 8) for k in range(1, FEWEST)]
+    assert LatencyModel.fitted(WHOLE, models, [sure(0.5)] * len(models)) is None
+
+
+def test_a_timing_that_is_hardly_known_counts_for_little() -> None:
+    models = [layers(*pair) for pair in np.random.default_rng(2).integers(4, 65, (12, 2)).tolist()]
+    shares = [sure(padded_share(m)) for m in models]
+    shares[3] = Estimate(value=shares[3].value * 4, low=0.01, high=20)
+    model = LatencyModel.fitted(WHOLE, models, shares)
+    assert model is not None
+    assert model.share(layers(32, 32)).value == pytest.approx(padded_share(layers(32, 32)), rel=0.15)
+
+
+def sized(first: int, second: int) -> Size:
+    some = layers(first, second)
+    return Size(sum(x.weights for x in some) + first + second, sum(x.macs for x in some), some)
+
+
+def test_bytes_follow_the_files_of_the_same_form() -> None:
+    def file(size: Size) -> int:
+        return size.weights + 9 * size.channels + 5000
+
+    known = [sized(8 * k, 8 * (k * k % 7 + 1)) for k in range(1, 8)]
+    found = by_files(sized(30, 20), known, [file(size) for size in known])
+    assert found is not None
+    assert found.value == pytest.approx(file(sized(30, 20)), rel=0.01)
+    assert found.low <= file(sized(30, 20)) <= found.high
+
+
+def test_one_size_over_and_over_tells_nothing_of_others() -> None:
+    assert by_files(sized(30, 20), [sized(8, 8)] * 9, [700] * 9) is None
+
+
+def curve(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-(4 - 6 * x[..., 0] + x[..., 1])))
+
+
+def test_accuracy_is_learned_with_the_uncertainty_it_has() -> None:
+    generator, held, errors = np.random.default_rng(3), [], []
+    for _ in range(8):
+        x = generator.random((45, 3))
+        right = generator.binomial(500, curve(x)) / 500
+        model = AccuracyModel(x[:25], right[:25], [500] * 25)
+        for row, truth in zip(x[25:], curve(x[25:]), strict=True):
+            found = model.at(row, 0.05)
+            held.append(found.low <= truth <= found.high)
+            errors.append(abs(found.value - truth))
+    assert np.mean(errors) < 0.03
+    assert np.mean(held) >= 0.8
+
+
+def test_accuracy_is_never_below_chance_nor_above_one() -> None:
+    x = np.linspace(0, 1, 12)[:, None]
+    model = AccuracyModel(x, np.where(x[:, 0] < 0.5, 0.99, 0.1), [200] * 12)
+    for far in (-3.0, 0.0, 0.5, 1.0, 4.0):
+        found = model.at(np.array([far]), 0.05)
+        assert 0.05 <= found.low <= found.value <= found.high <= 1
+
+
+def test_accuracy_without_any_difference_to_learn_from() -> None:
+    model = AccuracyModel([np.zeros(3)] * 3, [0.9, 0.91, 0.89], [100] * 3)
+    assert model.at(np.zeros(3), 0.05).value == pytest.approx(0.9, abs=0.02)

@@ -1,0 +1,247 @@
+"""A study that was prepared foresees recipes: sizes nearly exactly, speeds and accuracies with intervals."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from workbench import (
+    Cancelled,
+    Dataset,
+    Distill,
+    Finetune,
+    Half,
+    Pack,
+    Prune,
+    Quantize,
+    Recipe,
+    ShareWeights,
+    Slim,
+    Sparsify,
+    Study,
+    WorkbenchError,
+)
+from workbench.carry_out import context_of, export, rebuild
+from workbench.estimates import Estimate
+from workbench.prediction.calibration import Calibration
+from workbench.prediction.prospect import EFFECTS, follow
+from workbench.prediction.table import table_of
+from workbench.sensitivity import BITS, RATIOS, known_sensitivity
+from workbench.steps import STEPS
+from workbench.steps.base import Work
+from workbench.training import accuracy
+from workbench.weights import weight_hash
+
+PRUNED = Recipe([Prune(ratio=0.5)])
+FLOATS, INTEGERS = PRUNED, Recipe([Prune(ratio=0.5), Quantize()])
+
+
+@pytest.fixture(scope="module")
+def ready(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """LeNet-300-100, prepared, with a pruned, an int8 and a trained trial that were foreseen."""
+    study = Study("lenet300", digits, path=tmp_path_factory.mktemp("studies") / "lenet300")
+    study.prepare_predictions(seconds=0)
+    for recipe in (FLOATS, INTEGERS, Recipe([Prune(ratio=0.5), Finetune()])):
+        assert study.run(recipe).state == "complete"
+    return study
+
+
+def test_nothing_is_said_of_accuracy_or_speed_before_anything_was_measured(digits: Dataset, tmp_path: Path) -> None:
+    study = Study("lenet300", digits, path=tmp_path)
+    prediction = study.predict(FLOATS)
+    assert prediction.accuracy is None and prediction.speedup is None
+    assert prediction.size_bytes.value == pytest.approx(prediction.parameters * 4, rel=0.05)
+    assert len(prediction.notes) == 2
+    assert study.run(FLOATS).prediction is None
+
+
+def test_the_baseline_is_known_not_predicted(ready: Study) -> None:
+    prediction, metrics = ready.predict(Recipe()), ready.baseline.metrics
+    assert metrics is not None and prediction.accuracy == metrics.accuracy
+    assert (prediction.macs, prediction.parameters) == (metrics.macs, metrics.parameters)
+    assert prediction.speedup is not None and prediction.speedup.low == prediction.speedup.high == 1
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_counts_are_exact_and_bytes_within_one_per_cent(ready: Study, number: int) -> None:
+    trial = ready.trial(number)
+    prediction, metrics = ready.predict(trial.recipe), trial.metrics
+    assert metrics is not None
+    assert (prediction.macs, prediction.parameters) == (metrics.macs, metrics.parameters)
+    assert prediction.size_bytes.value == pytest.approx(metrics.size_bytes, rel=0.01)
+
+
+def test_bytes_of_a_recipe_that_never_ran_are_within_one_per_cent(ready: Study, tmp_path: Path) -> None:
+    recipe = Recipe([Prune(ratio=0.35, scope="global")])
+    work = Work(rebuild(ready.baseline).module)
+    for step in recipe:
+        step.apply(work, context_of(ready))
+    export(ready, work, tmp_path / "model.onnx")
+    predicted = ready.predict(recipe).size_bytes
+    assert predicted.value == pytest.approx((tmp_path / "model.onnx").stat().st_size, rel=0.01)
+
+
+def test_a_look_is_the_accuracy_of_the_pruned_model(ready: Study) -> None:
+    recipe = Recipe([Prune(ratio=0.4, importance="l1")])
+    looked = ready.predict(recipe, look=True).accuracy
+    module = rebuild(ready.run(recipe)).module
+    assert looked is not None
+    assert looked.value == pytest.approx(accuracy(module, ready.dataset, ready.dataset.validation))
+
+
+def test_more_pruning_is_foreseen_to_cost_more_and_to_weigh_less(ready: Study) -> None:
+    little, much = (ready.predict(Recipe([Prune(ratio=ratio)])) for ratio in (0.1, 0.85))
+    assert little.accuracy is not None and much.accuracy is not None
+    assert little.accuracy.value > much.accuracy.value
+    assert little.size_bytes.value > much.size_bytes.value and little.macs > much.macs
+
+
+def test_training_is_foreseen_to_bring_something_back(ready: Study) -> None:
+    bare, trained = (ready.predict(Recipe([Prune(ratio=0.7), *more])) for more in ([], [Finetune()]))
+    assert bare.accuracy is not None and trained.accuracy is not None
+    assert trained.accuracy.value > bare.accuracy.value
+    assert any("rule of thumb" in note for note in trained.notes)
+
+
+def test_a_simulated_recipe_claims_no_speed(ready: Study) -> None:
+    prediction = ready.predict(Recipe([Quantize(weight_bits=3, simulate=True)]))
+    assert prediction.speedup is None and prediction.latency is None
+    assert "Simulated: no speed is claimed." in prediction.notes
+
+
+def test_fewer_bits_make_a_smaller_packed_file(ready: Study) -> None:
+    sizes = [ready.predict(Recipe([Quantize(weight_bits=b, simulate=True)])).size_bytes.value for b in (8, 4, 2)]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_a_packed_file_is_foreseen_within_its_interval(ready: Study) -> None:
+    recipe = Recipe([ShareWeights(bits=4)])
+    predicted, trial = ready.predict(recipe).size_bytes, ready.run(recipe)
+    assert trial.metrics is not None
+    assert predicted.low <= trial.metrics.size_bytes <= predicted.high
+
+
+def test_every_step_has_its_effect() -> None:
+    assert all(any(issubclass(step, kind) for kind in EFFECTS) for step in STEPS.values())
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        Slim(ratio=0.5),
+        Sparsify(ratio=0.9),
+        Distill(temperature=2),
+        Half(),
+        Pack(),
+        Prune(granularity="weight", threshold=0.05),
+        Prune(granularity="n:m", n=2, m=4),
+        Prune(scope="latency"),
+        Quantize(mode="weight-only", weight_bits=4),
+        Quantize(average_bits=4, simulate=True),
+    ],
+    ids=lambda step: step.describe(),
+)
+def test_every_step_can_be_foreseen(ready: Study, step: object) -> None:
+    prediction = ready.predict(Recipe([step]))  # type: ignore[list-item]
+    assert prediction.size_bytes.low <= prediction.size_bytes.value <= prediction.size_bytes.high
+    assert prediction.sentence().startswith("Predicted, not measured: ")
+
+
+def test_what_can_not_be_foreseen_is_refused(ready: Study) -> None:
+    with pytest.raises(WorkbenchError, match="student"):
+        ready.predict(Recipe([Distill(student="lenet300")]))
+    with pytest.raises(WorkbenchError, match="nothing to prune"):
+        ready.predict(Recipe([Prune(granularity="head")]))
+
+
+def test_what_was_foreseen_is_kept_with_the_trial_and_set_against_what_came(ready: Study) -> None:
+    assert ready.trial(1).prediction is not None
+    found = {c.name: c for c in ready.calibration()}
+    assert set(found) == {"accuracy", "size_bytes", "speedup"}
+    assert found["size_bytes"].trials[:3] == [1, 2, 3] and 0 <= found["size_bytes"].held <= 1
+    assert "90% intervals held" in found["accuracy"].sentence()
+
+
+def test_calibration_counts_what_held() -> None:
+    estimate = Estimate(value=0.9, low=0.8, high=1.0)
+    calibration = Calibration("accuracy", [1, 2], [estimate, estimate], [0.85, 0.5])
+    assert calibration.held == 0.5 and calibration.error == pytest.approx(0.225)
+
+
+def test_preparing_again_measures_nothing_anew(ready: Study) -> None:
+    rows = len(table_of(ready).rows)
+    told: list[dict] = []
+    ready.prepare_predictions(seconds=0, on_progress=told.append)
+    assert len(table_of(ready).rows) == rows > 0
+    assert told[-1]["share"] == 1.0
+
+
+def test_a_line_cut_short_by_a_kill_costs_only_itself(ready: Study, tmp_path: Path) -> None:
+    table = table_of(ready)
+    copied = tmp_path / "table.jsonl"
+    copied.write_bytes(table.path.read_bytes() + b'{"form": "float32", "cu')
+    assert type(table)(copied).rows == table.rows
+
+
+def test_sensitivity_has_every_layer_at_every_ratio_and_width(ready: Study) -> None:
+    found = ready.sensitivity()
+    layers, values, accuracies, errors = found.grid("ratio")
+    assert set(layers) == {"fc1", "fc2"} and values == sorted(RATIOS)
+    assert accuracies.shape == errors.shape == (2, len(RATIOS))
+    assert (errors[:, -1] > errors[:, 0]).all() and (errors >= 0).all()
+    layers, values, *_ = found.grid("bits")
+    assert set(layers) == {"fc1", "fc2", "fc3"} and values == sorted(BITS, reverse=True)
+
+
+def test_sensitivity_leaves_the_model_alone_and_is_kept_by_its_weights(ready: Study) -> None:
+    files = list((ready.path / "sensitivity").iterdir())
+    assert [file.name for file in files] == [f"{weight_hash(ready.module)[:16]}-l2.jsonl"]
+    before = files[0].stat().st_mtime_ns
+    ready.sensitivity()
+    assert files[0].stat().st_mtime_ns == before
+
+
+def test_sensitivity_goes_on_where_it_was_stopped(digits: Dataset, tmp_path: Path) -> None:
+    study = Study("lenet300", digits, path=tmp_path)
+
+    def stop(facts: dict) -> None:
+        if facts["share"] > 0.3:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        study.sensitivity(on_progress=stop)
+    partly = known_sensitivity(study)
+    assert partly is not None and 0 < len(partly.points) < len(study.sensitivity().points)
+    assert study.sensitivity().points[: len(partly.points)] == partly.points
+
+
+def test_bits_are_solved_within_their_average(ready: Study) -> None:
+    found = ready.sensitivity()
+    for average in (3.0, 5.0):
+        bits = found.bits(average)
+        sizes = {layer.name: layer.weights for layer in ready.outline.size({}).layers}
+        assert sum(sizes[n] * b for n, b in bits.items()) <= average * sum(sizes.values())
+    with pytest.raises(WorkbenchError, match="No choice of bits"):
+        found.bits(0.5)
+
+
+def test_ratios_are_solved_down_to_the_share_of_macs(ready: Study) -> None:
+    ratios = ready.sensitivity().ratios(0.4)
+    pruned = ready.predict(Recipe([Prune(ratio=0.0, layers=ratios)]))
+    assert pruned.macs <= 0.42 * ready.predict(Recipe()).macs
+    assert len(set(ratios.values())) > 1
+
+
+def test_a_prediction_is_plain_data(ready: Study) -> None:
+    prediction = ready.predict(INTEGERS)
+    assert type(prediction).model_validate(json.loads(prediction.model_dump_json())) == prediction
+
+
+def test_the_form_of_the_file_follows_from_the_recipe(ready: Study) -> None:
+    def form(*steps: object) -> str:
+        return follow(Recipe(steps), ready.outline, ready.runtime).form  # type: ignore[arg-type]
+
+    assert form() == form(Prune()) == "float32"
+    assert form(Half()) == "float16"
+    assert form(Quantize()) == form(Prune(), Quantize()) != form(Quantize(mode="weight-only", weight_bits=4))
+    assert form(Pack()) == form(ShareWeights()) == form(Quantize(weight_bits=2, simulate=True)) == "packed"

@@ -1,0 +1,91 @@
+"""Objectives, limits, budgets and hypervolumes."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from workbench import Study, WorkbenchError
+from workbench.metrics import Metrics
+from workbench.search.budget import Budget
+from workbench.search.goals import QUANTITIES, Goal, hypervolume, normalized
+
+
+@pytest.fixture
+def baseline(study: Study) -> Metrics:
+    metrics = study.baseline.metrics
+    assert metrics is not None
+    return metrics
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "trials"),
+    [
+        ("10 min", 600, None),
+        ("90s", 90, None),
+        ("1 h", 3600, None),
+        ("1.5 minutes", 90, None),
+        ("30 trials", None, 30),
+        ("1 trial", None, 1),
+        (12, None, 12),
+        (timedelta(minutes=2), 120, None),
+    ],
+)
+def test_budgets_are_read(text: object, seconds: float | None, trials: int | None) -> None:
+    budget = Budget.of(text)  # type: ignore[arg-type]
+    assert (budget.seconds, budget.trials) == (seconds, trials)
+
+
+@pytest.mark.parametrize("text", ["soon", "10", "0 s", 0, -3, True, "5 parsecs", ""])
+def test_what_is_no_budget_is_refused(text: object) -> None:
+    with pytest.raises(WorkbenchError, match="budget"):
+        Budget.of(text)  # type: ignore[arg-type]
+
+
+def test_every_quantity_of_the_baseline_is_known(baseline: Metrics) -> None:
+    values = {name: quantity.measured(baseline, baseline) for name, quantity in QUANTITIES.items()}
+    assert values["accuracy_drop"] == 0 and values["speedup"] == 1
+    assert all(value is not None for value in values.values())
+
+
+def test_limits_are_kept_or_broken(study: Study, baseline: Metrics) -> None:
+    trial = study.trial(1).metrics
+    assert trial is not None
+    for limit, kept in ((trial.size_bytes, True), (trial.size_bytes - 1, False)):
+        assert Goal.of("accuracy", {"size_bytes": limit}, baseline).kept(trial, baseline) is kept
+    for limit, kept in ((trial.accuracy.value, True), (trial.accuracy.value + 1e-6, False)):
+        assert Goal.of("speedup", {"accuracy": limit}, baseline).kept(trial, baseline) is kept
+
+
+@pytest.mark.parametrize(
+    ("limits", "says"),
+    [
+        ({"sise_bytes": 5}, "size_bytes"),
+        ({"size_bytes": 0}, "can't be at 0"),
+        ({"accuracy": 1.5}, "can't be"),
+        ({"accuracy_drop": -0.1}, "can't be a limit"),
+    ],
+)
+def test_limits_that_nothing_keeps_are_refused(limits: dict, says: str, baseline: Metrics) -> None:
+    with pytest.raises(WorkbenchError, match=says):
+        Goal.of("speedup", limits, baseline)
+
+
+def test_what_the_study_does_not_measure_is_refused(baseline: Metrics) -> None:
+    without = baseline.model_copy(update={"energy": None})
+    with pytest.raises(WorkbenchError, match="doesn't measure energy"):
+        Goal.of("energy", None, without)
+
+
+def test_the_baseline_is_at_the_edge_and_the_ideal_at_the_origin(baseline: Metrics) -> None:
+    goal = Goal.of(["accuracy", "size_bytes", "speedup"], None, baseline)
+    assert normalized([baseline.accuracy.value, baseline.size_bytes, 1.0], goal, baseline) == [0, 1, 1]
+    assert normalized([baseline.accuracy.value - 0.05, baseline.size_bytes / 4, 2.0], goal, baseline) == pytest.approx(
+        [0.5, 0.25, 0.5]
+    )
+
+
+def test_the_hypervolume_is_that_of_the_union_of_boxes() -> None:
+    assert hypervolume(np.empty((0, 2))) == 0
+    assert hypervolume(np.array([[0.5, 0.5]])) == pytest.approx(0.25)
+    assert hypervolume(np.array([[0.5, 0.5], [0.25, 0.75], [2.0, 0.1]])) == pytest.approx(0.25 + 0.25 * 0.25)

@@ -1,0 +1,165 @@
+"""A search keeps its budget, learns from what is there, goes on, and says what it found or what is nearest."""
+
+import shutil
+from pathlib import Path
+
+import optuna
+import pytest
+
+from workbench import Cancelled, Dataset, Prune, Quantize, Recipe, Study, WorkbenchError
+from workbench.metrics import Metrics
+from workbench.search.budget import Budget
+from workbench.search.costs import Costs, epochs
+from workbench.search.goals import Goal
+from workbench.search.outcome import Outcome
+from workbench.search.sampler import Sampler
+from workbench.search.search import Search
+from workbench.search.space import Space
+from workbench.steps import Distill, Sparsify
+from workbench.tasks import begin, carry_out_task
+from workbench.workers import LocalWorkers
+
+QUICK = {"distill": False, "prune.importance": "l2"}
+
+
+@pytest.fixture(scope="module")
+def prepared(few_digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of LeNet-300-100 with its baseline, one trial of the user's own, and its sensitivity."""
+    study = Study("lenet300", few_digits, path=tmp_path_factory.mktemp("studies") / "lenet300")
+    study.run(Recipe([Prune(ratio=0.5), Quantize()]))
+    study.prepare_predictions(seconds=0)
+    return study.path
+
+
+@pytest.fixture
+def study(prepared: Path, few_digits: Dataset, tmp_path: Path) -> Study:
+    """A copy of it, to search in."""
+    shutil.copytree(prepared, tmp_path / "study")
+    return Study("lenet300", few_digits, path=tmp_path / "study")
+
+
+def _measured(study: Study) -> Metrics:
+    metrics = study.baseline.metrics
+    assert metrics is not None
+    return metrics
+
+
+def test_a_search_keeps_its_limits_and_its_history_and_goes_on(study: Study) -> None:
+    """Two searches of one trial each: the second goes on where the first ended."""
+    for _ in range(2):
+        found = study.search(["size_bytes", "accuracy"], {"accuracy_drop": 0.05}, budget="1 trial", space=QUICK)
+    assert len(study.trials) == 2 + 2
+    assert len({trial.recipe.hash for trial in study.trials}) == len(study.trials)
+    assert found.best is not None and found.best.metrics is not None and found.front[0].number == found.best.number
+    assert _measured(study).accuracy.value - found.best.metrics.accuracy.value <= 0.05
+    assert f"Trial {found.best.number} keeps accuracy_drop at most 5.00 points" in found.sentences()[0]
+    volumes = [progress.hypervolume for progress in found.history]
+    assert volumes == sorted(volumes) and len(volumes) == 2 and found.hypervolume == volumes[-1]
+    url = f"sqlite:///{study.path / 'search.db'}"
+    (name,) = optuna.get_all_study_names(url)
+    kept = optuna.load_study(study_name=name, storage=url)
+    assert sorted(trial.user_attrs["trial"] for trial in kept.trials) == [0, 1, 2, 3]
+    assert kept.metric_names == ["size_bytes", "accuracy"]
+    assert [len(trial.values) for trial in kept.trials] == [2] * 4
+
+
+def test_a_wish_that_can_not_be_met_is_said_with_what_is_nearest(study: Study) -> None:
+    goal = Goal.of("latency", {"accuracy_drop": 0.0, "size_bytes": 900}, _measured(study))
+    found = Outcome(study, goal)
+    assert found.best is None and found.front == []
+    said = " ".join(found.sentences())
+    assert said.startswith("Not reachable here")
+    assert "Loosening size_bytes by" in said and "Near it is trial" in said
+    assert {trial.number for trial in found.nearest} == {0, 1}
+
+
+def test_a_trial_that_the_time_cuts_short_says_so(study: Study) -> None:
+    budget = Budget.of("1 h")
+
+    def told(**facts: object) -> None:
+        if "trial" in facts:
+            budget.seconds = 1e-3  # as if the hour were over
+
+    goal = Goal.of(["accuracy", "size_bytes"], None, _measured(study))
+    space = Space.of(QUICK, study.runtime)
+    found = Search(study, goal, space, budget, Sampler(study.path / "own.db", "late", goal, space)).run(told)
+    assert study.trial(2).reason == "The time of the search was spent before this trial was done."
+    assert found.front and found.sentences()[-1].startswith("The search ended as its")
+
+
+def test_a_stopped_search_keeps_what_it_found(study: Study) -> None:
+    def stop(facts: dict) -> None:
+        if len(study.trials) > 2:
+            raise Cancelled
+
+    found = study.search(["accuracy", "size_bytes"], budget="9 trials", space=QUICK, on_progress=stop)
+    assert found.sentences()[-1] == "The search was stopped by the user."
+    assert found.front and [t.state for t in study.trials[2:]] == ["cancelled"]
+
+
+def test_too_small_a_budget_is_refused(study: Study) -> None:
+    with pytest.raises(WorkbenchError, match="Give a larger budget"):
+        study.search(budget="0.01 s")
+
+
+def test_a_space_that_is_used_up_ends_the_search(study: Study) -> None:
+    two = {"prune.ratio": 0.5, "prune": True, "prune.importance": "l2", "prune.scope": "layer", "prune.layers": [{}]}
+    two |= {"prune.round_to": 1, "distill": False}  # with Quantize, which was done already, or without
+    found = study.search(["accuracy", "size_bytes"], budget=9, space=two)
+    assert "nothing new was left to try" in found.sentences()[-1]
+    assert [t.recipe for t in study.trials[2:]] == [Recipe([Prune(ratio=0.5)])]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp", "random"])
+def test_every_sampler_proposes_recipes_of_the_space(sampler: str, study: Study) -> None:
+    goal = Goal.of(["accuracy", "size_bytes"], {"accuracy": 0.9}, _measured(study))
+    space = Space.of(None, study.runtime)
+    asked = Sampler(study.path / "own.db", "test", goal, space, sampler)
+    for number in range(3):
+        proposed = asked.propose()
+        assert proposed is not None and space.params(proposed[0]) is not None
+        asked.tell(number, proposed[1], [0.9 + number / 100, 1000.0 * number], {"accuracy": -0.01})
+    asked.tell(3, proposed[1], None, {"accuracy": float("inf")})
+    assert asked.known == {0, 1, 2, 3}
+
+
+def test_an_unknown_sampler_and_a_storage_that_is_none_are_refused(study: Study) -> None:
+    with pytest.raises(WorkbenchError, match="no sampler called 'tpee'"):
+        study.search(budget=1, sampler="tpee")
+    with pytest.raises(WorkbenchError, match="can't be kept"):
+        study.search(budget=1, storage="nosuch://database")
+
+
+def test_costs_are_learned_from_trials(study: Study) -> None:
+    costs = Costs.known(study)
+    plain, trained = Recipe([Prune()]), Recipe([Prune(), Distill(epochs=4)])
+    assert 0 < costs.seconds(plain) < costs.seconds(trained)
+    assert epochs(trained) == 4
+    assert epochs(Recipe([Sparsify(method="iterative", rounds=3, epochs=2)])) == 6
+
+
+def test_a_search_runs_in_a_worker_with_progress(study: Study) -> None:
+    workers = LocalWorkers()
+    try:
+        task = workers.start(study, "search", budget=1, space=QUICK, objectives=["accuracy", "size_bytes"])
+        found = task.result(timeout=300)
+    finally:
+        workers.close()
+    assert task.done() and len(study.trials) == 3
+    assert found["front"] and found["sentences"][-1].startswith("The search ended")
+    progress = task.progress()
+    assert progress is not None and 0 <= progress["share"] <= 1 and progress["message"]
+
+
+def test_a_task_stops_when_asked_to(study: Study) -> None:
+    def ask(facts: dict) -> None:
+        (study.path / "tasks").mkdir(exist_ok=True)
+        (study.path / "tasks" / "prepare.cancel").touch()
+
+    with pytest.raises(Cancelled):
+        carry_out_task(study, "prepare", {"seconds": 5}, alone=ask)
+
+
+def test_an_unknown_task_is_refused(study: Study) -> None:
+    with pytest.raises(WorkbenchError, match="no task called 'serch'"):
+        begin(study, "serch")

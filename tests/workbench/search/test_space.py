@@ -1,0 +1,87 @@
+"""Where a search looks follows from the declarations of the knobs, narrowed by the user."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workbench import Distill, Prune, Quantize, Recipe, WorkbenchError
+from workbench.knobs import knobs
+from workbench.runtimes import RUNTIMES
+from workbench.search.space import USUAL, Space
+from workbench.steps import STEPS
+
+ORT = RUNTIMES["onnxruntime"]
+
+
+@given(st.integers(0, 10_000))
+def test_every_point_is_a_recipe_that_leads_back_to_it(seed: int) -> None:
+    space = Space.of(None, ORT)
+    recipe, params = space.random(np.random.default_rng(seed))
+    assert space.params(recipe) == params
+    assert Recipe.from_dict(recipe.to_dict()) == recipe
+
+
+@given(st.integers(0, 10_000))
+def test_a_neighbour_is_in_the_space_too(seed: int) -> None:
+    space, generator = Space.of(None, ORT), np.random.default_rng(seed)
+    recipe, params = space.near(space.random(generator)[1], generator)
+    assert space.params(recipe) == params
+
+
+def test_what_is_usual_names_knobs_that_there_are() -> None:
+    for key in USUAL:
+        step, _, name = key.partition(".")
+        assert step in STEPS and (not name or name in {knob.name for knob in knobs(STEPS[step])})
+
+
+def test_a_knob_that_is_not_named_has_its_declared_range() -> None:
+    dimension = Space.of({"slim": True}, ORT).steps["slim"]["slim.strength"]
+    declared = next(knob for knob in knobs(STEPS["slim"]) if knob.name == "strength")
+    assert (dimension.low, dimension.high, dimension.log) == (declared.low, declared.high, declared.log)
+
+
+def test_the_user_narrows_fixes_adds_and_leaves_out() -> None:
+    wishes = {"prune.ratio": (0.4, 0.6), "prune.importance": "fpgm", "prune": True, "distill": False}
+    space = Space.of({**wishes, "quantize.observer": ["mse", "entropy"]}, ORT)
+    generator = np.random.default_rng(0)
+    for _ in range(40):
+        steps = {step.key(): step for step in space.random(generator)[0]}
+        assert 0.4 <= steps["prune"].ratio <= 0.6 and steps["prune"].importance == "fpgm"  # type: ignore[attr-defined]
+        assert "distill" not in steps
+    assert "quantize.observer" in space.steps["quantize"]
+
+
+def test_figures_keep_to_the_steps_of_their_declaration() -> None:
+    space, generator = Space.of({"prune": True}, ORT), np.random.default_rng(0)
+    ratios = {space.random(generator)[0].steps[0].ratio for _ in range(60)}  # type: ignore[attr-defined]
+    assert all(ratio == pytest.approx(round(ratio / 0.05) * 0.05) for ratio in ratios) and len(ratios) > 5
+
+
+def test_recipes_outside_have_no_place() -> None:
+    space = Space.of(None, ORT)
+    assert space.params(Recipe([Prune(ratio=0.5)])) is not None
+    for outside in ([Prune(ratio=0.95)], [Prune(importance="fpgm")], [Quantize(), Prune()], [Distill(epochs=50)]):
+        assert space.params(Recipe(outside)) is None
+
+
+@pytest.mark.parametrize(
+    ("wishes", "says"),
+    [
+        ({"prun.ratio": 0.5}, "no step called 'prun'"),
+        ({"prune.rato": 0.5}, "no knob 'rato'"),
+        ({"prune.ratio": (0.2, 3.0)}, "ratio can't be 3"),
+        ({"prune.ratio": (0.8, 0.2)}, "lower one first"),
+        ({"prune.importance": ["l2", "luck"]}, "can't be 'luck'"),
+        ({"prune.importance": []}, "nothing to choose"),
+    ],
+)
+def test_bad_wishes_are_refused_in_a_sentence(wishes: dict, says: str) -> None:
+    with pytest.raises(WorkbenchError, match=says):
+        Space.of(wishes, ORT)
+
+
+def test_a_space_of_one_point_is_refused() -> None:
+    one = {"prune": True, "prune.ratio": 0.5, "prune.importance": "l2", "prune.scope": "layer", "prune.round_to": 1}
+    with pytest.raises(WorkbenchError, match="single point"):
+        Space.of({**one, "distill": False, "quantize": False}, ORT)
