@@ -107,6 +107,7 @@ class Workbench(w.VBox):
         """Do what changes the labels of trials, and show it everywhere."""
         self._guarded(action)
         self._guarded(self.refresh)
+        self._guarded(self.chosen.retitle)
 
     def _where(self) -> tuple[Path, str, str]:
         return self.folder, self.pickers.runtime.value, self.pickers.device.value
