@@ -244,6 +244,8 @@ class Workbench(w.VBox):
 
     def _follow(self, query: dict[str, str]) -> None:
         """Open what the page's address asks for."""
+        for part in (self.model, self.forecast.words, self.work.text, self.chosen.heading, self.chosen.card):
+            part.send_state()  # what threads wrote while the page was being made may have missed it
         name, number = query.get("study", ""), query.get("trial", "")
         if name and (self.study is None or name != self.study.path.name):
             self._set_study(self.pickers.find(self.folder, name))
