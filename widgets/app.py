@@ -107,6 +107,7 @@ class Workbench(w.VBox):
         """Do what changes the labels of trials, and show it everywhere."""
         self._guarded(action)
         self._guarded(self.refresh)
+        self._guarded(self.chosen.retitle)
 
     def _where(self) -> tuple[Path, str, str]:
         return self.folder, self.pickers.runtime.value, self.pickers.device.value
@@ -243,6 +244,8 @@ class Workbench(w.VBox):
 
     def _follow(self, query: dict[str, str]) -> None:
         """Open what the page's address asks for."""
+        for part in (self.model, self.forecast.words, self.work.text, self.chosen.heading, self.chosen.card):
+            part.send_state()  # what threads wrote while the page was being made may have missed it
         name, number = query.get("study", ""), query.get("trial", "")
         if name and (self.study is None or name != self.study.path.name):
             self._set_study(self.pickers.find(self.folder, name))

@@ -1,5 +1,7 @@
 """The chosen trial in tabs: what it costs and buys, what is inside, how it was made, and its files."""
 
+from html import escape
+
 import ipywidgets as w
 
 from widgets.files import files_page, recipe_page
@@ -55,13 +57,19 @@ class Chosen(w.VBox):
         """Show one trial; one that runs is shown again and again."""
         again = self.trial is not None and (self.trial.number, self.trial.state) == (trial.number, trial.state)
         self.trial = trial
-        self.heading.value = f"<h3>{text('chosen.title', number=trial.number, title=title(trial))}</h3>"
+        self.retitle()
         if again and not trial.finished:
             self.card.show(trial)
             return
         self.recipe.value = self.files.value = ""
         self._offer(trial)
         self._beside()
+
+    def retitle(self) -> None:
+        """Call the trial what it is called now."""
+        if self.trial is not None:
+            named = text("chosen.title", number=self.trial.number, title=escape(title(self.trial)))
+            self.heading.value = f"<h3>{named}</h3>"
 
     def side_by_side(self, trials: list[Trial]) -> None:
         """Several trials at once."""

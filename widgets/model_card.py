@@ -21,13 +21,15 @@ class ModelCard(w.HTML):
         self.add_class("wb-model")
         self._study: Study | None = None
         self._strip, self._figures = "", ""
+        self._looking = False
 
     def show(self, study: Study | None) -> None:
         """Be about a study; its samples come when they are read."""
-        if study is None or self._study is not study:
-            self._study, self._strip = study, ""
-            if study is not None:
-                threading.Thread(target=self._look, args=[study], daemon=True).start()
+        if self._study is not study:
+            self._study, self._strip, self._looking = study, "", False
+        if study is not None and not self._strip and not self._looking:
+            self._looking = True
+            threading.Thread(target=self._look, args=[study], daemon=True).start()
         measured = next((t.metrics for t in study.trials if t.metrics and not len(t.recipe)), None) if study else None
         self._figures = _figures(measured) if measured else text("model.measuring") if study else ""
         if study is not None and study.settings["own"]:
@@ -36,13 +38,15 @@ class ModelCard(w.HTML):
         self._draw()
 
     def _look(self, study: Study) -> None:
+        strip = ""
         try:
             strip = samples(study)
         except (WorkbenchError, OSError) as error:
             strip = f"<p class='wb-bad'>{escape(str(error))}</p>"
-        if self._study is study:
-            self._strip = strip
-            self._draw()
+        finally:  # without samples, the next look at the study tries again
+            if self._study is study:
+                self._strip, self._looking = strip, False
+                self._draw()
 
     def _draw(self) -> None:
         self.value = f"<div class='wb-samples'>{self._strip}</div><p class='wb-figures'>{self._figures}</p>"
