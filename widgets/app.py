@@ -87,7 +87,7 @@ class Workbench(w.VBox):
         self.history = TrialHistory(guard=self._labelled)
         self.counter = w.HTML().add_class("wb-counter")
         self.plot = TradeoffPlot(self.study, dark=self.browser.dark)
-        self.forecast = Forecast(self.plot.foresee, lambda study: self.workers.ask(study, 0, "predictions"))
+        self.forecast = Forecast(self.plot.foresee, lambda study: self.workers.start(study, "prepare"))
         self.find = Find(self.workers.start, lambda number: self._guarded(lambda: self._choose(number)))
         self.pickers = Pickers(self._given, on_open=lambda: self._guarded(self.open_study))
         self.own = OwnFiles(self._where, lambda study: self._guarded(lambda: self._open_own(study)))

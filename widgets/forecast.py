@@ -2,19 +2,21 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from html import escape
 from typing import Any
 
 import ipywidgets as w
 
 from widgets.texts import text
-from workbench import Recipe, Study, WorkbenchError
+from workbench import Cancelled, Recipe, Study, WorkbenchError
 from workbench.metrics import bytes_text
+from workbench.tasks import Task
 
 PAUSE = 0.05  # seconds that the knobs rest before it is worth computing
 SETTLE = 2.0  # seconds that the page has to appear, before the first prediction imports what it needs
+LOOK = 0.3  # seconds between two looks at the progress
 log = logging.getLogger(__name__)
 Point = dict[str, Any] | None
 
@@ -27,11 +29,12 @@ class Forecast(w.VBox):
     on_point : callable
         Called with what `TradeoffPlot.foresee` takes: the point, or None.
     prepare : callable
-        Has the study measure what predictions go by; returns the future of it.
+        Has the study measure what predictions go by; returns the task of it.
     """
 
-    def __init__(self, on_point: Callable[[Point], None], prepare: Callable[[Study], Future]):
+    def __init__(self, on_point: Callable[[Point], None], prepare: Callable[[Study], Task]):
         self._on_point, self._prepare = on_point, prepare
+        self._task: Task | None = None
         self._asked: tuple[Study, Recipe] | None = None
         self._wake = threading.Event()
         self.words = w.HTML()
@@ -68,18 +71,31 @@ class Forecast(w.VBox):
                 self._on_point(point)
 
     def _offer(self, needed: bool) -> None:
-        self.ready.layout.display = "" if needed or self.ready.disabled else "none"
+        self.ready.layout.display = "" if needed or self._task is not None else "none"
 
     def _measure(self) -> None:
-        if self._asked is None:
-            return
-        self.ready.disabled, self.ready.description = True, text("forecast.preparing")
-        self._prepare(self._asked[0]).add_done_callback(self._prepared)
+        """Begin to measure; pressed again while it runs, stop."""
+        if self._task is not None:
+            self.ready.disabled, self.ready.description = True, text("work.stopping")
+            self._task.cancel()
+        elif self._asked is not None:
+            try:
+                self._task = self._prepare(self._asked[0])
+            except WorkbenchError as error:
+                self.words.value = f"<span class='wb-bad'>{escape(str(error))}</span>"
+                return
+            threading.Thread(target=self._follow, args=(self._task,), daemon=True).start()
 
-    def _prepared(self, done: Future) -> None:
+    def _follow(self, task: Task) -> None:
+        while not task.done():
+            if not self.ready.disabled:
+                share = (task.progress() or {}).get("share", 0.0)
+                self.ready.description = text("forecast.preparing", share=f"{share:.0%}")
+            time.sleep(LOOK)
+        error = task.future.exception()
+        self._task = None
         self.ready.disabled, self.ready.description = False, text("forecast.prepare")
-        error = None if done.cancelled() else done.exception()
-        if error is not None:
+        if error is not None and not isinstance(error, Cancelled):
             self.words.value = f"<span class='wb-bad'>{escape(str(error))}</span>"
         else:
             self._wake.set()

@@ -79,17 +79,7 @@ def why(trial: "Trial", against: int | None) -> Answer:
     return Answer(found.sentences(), found.table())
 
 
-def predictions(trial: "Trial", against: int | None) -> Answer:
-    """Measure what predictions go by; of the study, not of one trial."""
-    trial.study.prepare_predictions()
-    return Answer(["Predictions are ready."], [])
-
-
-QUESTIONS: dict[str, Callable[["Trial", int | None], Answer]] = {
-    "changes": changes,
-    "why": why,
-    "predictions": predictions,
-}
+QUESTIONS: dict[str, Callable[["Trial", int | None], Answer]] = {"changes": changes, "why": why}
 
 
 def answer(study: "Study", number: int, question: str, against: int | None = None) -> Answer:

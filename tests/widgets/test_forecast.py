@@ -1,0 +1,68 @@
+"""The line beside Run: what the knobs would give, and the offer to measure what that takes."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from widgets.forecast import Forecast, Point, forecast
+from widgets.texts import text
+from workbench import Cancelled, Prune, Quantize, Recipe, Study, WorkbenchError
+from workbench.tasks import Task
+
+HALF = Recipe([Prune(ratio=0.5), Quantize()])
+
+
+class Asked:
+    """Starts tasks whose end the test decides."""
+
+    def __init__(self) -> None:
+        self.future: Future[dict[str, Any]] = Future()
+
+    def __call__(self, study: Study) -> Task:
+        return Task(study, "prepare", self.future)
+
+
+def eventually(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert holds()
+
+
+def test_bytes_are_told_before_anything_was_measured_and_no_point_is_drawn(study: Study) -> None:
+    words, point, known = forecast(study, HALF)
+    assert words.startswith("<span") and " kB" in words and "%" not in words.split(">")[1]
+    assert point is None and not known
+
+
+def test_the_offer_shows_progress_stops_and_comes_back(study: Study) -> None:
+    points: list[Point] = []
+    asked = Asked()
+    panel = Forecast(points.append, asked)
+    panel.ask(study, HALF)
+    eventually(lambda: panel.words.value and panel.ready.layout.display == "")
+    panel.ready.click()
+    eventually(lambda: "0%" in panel.ready.description)
+    panel.ready.click()
+    assert panel.ready.disabled and (study.path / "tasks" / "prepare.cancel").exists()
+    asked.future.set_exception(Cancelled())
+    eventually(lambda: panel.ready.description == text("forecast.prepare") and not panel.ready.disabled)
+    (study.path / "tasks" / "prepare.cancel").unlink()
+
+
+def test_what_could_not_be_measured_is_a_sentence(study: Study) -> None:
+    asked = Asked()
+    panel = Forecast(lambda point: None, asked)
+    panel.ask(study, HALF)
+    eventually(lambda: panel.ready.layout.display == "" and panel.words.value)
+    panel.ready.click()
+    asked.future.set_exception(WorkbenchError("This model has no layer to prune.", "Give another."))
+    eventually(lambda: "no layer to prune" in panel.words.value)
+
+
+def test_without_a_recipe_it_is_silent(study: Study) -> None:
+    panel = Forecast(lambda point: None, Asked())
+    panel.ask(study, Recipe())
+    eventually(lambda: panel.ready.layout.display == "none")
+    assert panel.words.value == ""
