@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 POOL = {"sampled": 12, "random": 12, "near": 24}
 """Candidates of each round: from Optuna's sampler, by chance, and near the front."""
 DRAWS = 32  # of a prediction's figures
+STOPPED = "The search was stopped by the user."
 LATE = "The time of the search was spent before this trial was done."
 UNKNOWN = 0.3  # how far a figure may be from the baseline's that nothing is known of: deviation of its logarithm
+ROUNDS = 20  # of candidates that all turn out impossible, before the search gives up
 LOOKS = 3  # candidates of a round that are tried without training before one is carried out
 TABLE_SHARE, TABLE_MOST = 0.1, 60.0  # of the time, and seconds, for the table of speeds
 
@@ -66,7 +68,10 @@ def search(
         raise WorkbenchError(
             f"A trial takes about {least:.0f} s here, so {spending} are too few.", "Give a larger budget."
         )
-    known = _prepared(study, spending, report) if predicting else None
+    try:
+        known = _prepared(study, spending, report) if predicting else None
+    except Cancelled:
+        return Outcome(study, goal, ended=STOPPED)
     searched = Space.of(space, study.runtime, known, seed) if known else checked
     name = sha256(repr((goal, sorted(searched.steps.items()), sampler)).encode()).hexdigest()[:8]
     file = study.path / "search.db"
@@ -85,12 +90,14 @@ def _prepared(study: "Study", budget: Budget, report: Callable[..., None]) -> Se
 
         return told
 
-    for part, share in ((lambda r: sensitivity(study, report=r), 0.2), (lambda r: measure_probes(study, r), 0.3)):
-        with contextlib.suppress(_Enough):
-            part(until(share))
-    if not table_of(study).rows:
-        seconds = min(TABLE_MOST, TABLE_SHARE * budget.seconds) if budget.seconds else TABLE_MOST
-        measure_table(study, seconds, until(1.0))
+    seconds = min(TABLE_MOST, TABLE_SHARE * budget.seconds) if budget.seconds else TABLE_MOST
+    with contextlib.suppress(_Enough):
+        sensitivity(study, report=until(0.2))
+    with contextlib.suppress(_Enough):
+        measure_probes(study, until(0.3))
+    with contextlib.suppress(_Enough):
+        if not table_of(study).rows:
+            measure_table(study, seconds, until(0.4))
     return known_sensitivity(study)
 
 
@@ -153,7 +160,7 @@ class Search:
                     break
                 self._carry_out(chosen, report)
         except Cancelled:
-            ended = "The search was stopped by the user."
+            ended = STOPPED
         importance = {name: self.sampler.importance(name) for name in self.goal.objectives}
         return Outcome(self.study, self.goal, self.history, importance, ended)
 
@@ -172,23 +179,25 @@ class Search:
         if not self.predicting:
             fresh = (self._proposed() for _ in range(100))
             return next((c for c in fresh if c and self._new(c)), None)
-        pool = self._pool()
         costs = Costs.known(self.study)
-        affordable = [c for c in pool if costs.seconds(c.recipe) <= self.budget.left]
-        self._judge(affordable, costs)
-        if not affordable:
-            return None
-        best = sorted(affordable, key=lambda c: c.promise, reverse=True)[:LOOKS]
-        for candidate in best:
-            self._say(report, f"Looking at {candidate.recipe.describe()}")
-            try:
-                candidate.prediction = self.study.predict(candidate.recipe, look=True)
-            except WorkbenchError:  # carried out, it would fail with the same words
-                self.tried.add(candidate.recipe.hash)
-                candidate.prediction = None
-        self._judge(best, costs, predicted=True)
-        best = [c for c in best if c.prediction is not None and self._new(c)]
-        return max(best, key=lambda c: c.promise) if best else self._choose(report)
+        for _ in range(ROUNDS):
+            affordable = [c for c in self._pool() if costs.seconds(c.recipe) <= self.budget.left]
+            self._judge(affordable, costs)
+            best = sorted(affordable, key=lambda c: c.promise, reverse=True)[:LOOKS]
+            for candidate in best:
+                self._say(report, f"Looking at {candidate.recipe.describe()}")
+                self._look(candidate)
+            self._judge(best, costs, predicted=True)
+            best = [c for c in best if self._new(c)]
+            if best or not affordable:
+                return max(best, key=lambda c: c.promise, default=None)
+        return None
+
+    def _look(self, candidate: Candidate) -> None:
+        try:
+            candidate.prediction = self.study.predict(candidate.recipe, look=True)
+        except WorkbenchError:  # carried out, it would fail with the same words
+            self.tried.add(candidate.recipe.hash)
 
     def _pool(self) -> list[Candidate]:
         candidates = [c for _ in range(POOL["sampled"]) if (c := self._proposed())]
