@@ -4,8 +4,7 @@ import contextlib
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import numpy as np
 
 from workbench.data import DATASETS, Dataset, fingerprint, load_dataset
 from workbench.errors import Cancelled, WorkbenchError, lookup
+from workbench.foresight import Foresight, OnProgress
 from workbench.metrics import Metrics
 from workbench.models import MODELS, fitted, load_model
 from workbench.recipe import Recipe
@@ -26,19 +26,11 @@ if TYPE_CHECKING:
     from torch import nn
 
     from workbench.compare import Comparison
-    from workbench.prediction import Prediction
-    from workbench.prediction.calibration import Calibration
-    from workbench.prediction.outline import Outline
-    from workbench.prediction.predictor import Predictor
-    from workbench.search import Outcome
-    from workbench.sensitivity import Sensitivity
-    from workbench.storage import Record
 
-OnProgress = Callable[[dict[str, Any]], None]
 OBJECTIVES = {"accuracy": 1, "size_bytes": -1, "latency": -1, "speedup": 1, "macs": -1, "parameters": -1}
 
 
-class Study:
+class Study(Foresight):
     """One model under compression.
 
     Parameters
@@ -76,7 +68,6 @@ class Study:
         batch: int = 1,
     ):
         self._model, self._dataset = model, dataset
-        self._fitted: tuple[tuple, Predictor] | None = None
         self.runtime = load_runtime(runtime)
         self.runtime.check(device=device)
         self.device, self.threads, self.batch = device, threads, batch
@@ -233,7 +224,7 @@ class Study:
 
         record = self.storage.record(number)
         record.state, record.process = "running", this_process()
-        record.prediction = self._foreseen(record)
+        record.prediction = self.foreseen(record)
         self.storage.save(record)
         started = time.time()
         try:
@@ -313,135 +304,6 @@ class Study:
 
         return compare(*(self.trial(t) if isinstance(t, int) else t for t in (a, b)))
 
-    @cached_property
-    def outline(self) -> "Outline":
-        """The model as arithmetic: what any cut of it leaves."""
-        from workbench.carry_out import context_of
-        from workbench.prediction.outline import Outline
-
-        return Outline(self.module, context_of(self))
-
-    def sensitivity(self, importance: str = "l2", on_progress: OnProgress | None = None) -> "Sensitivity":
-        """How much the model suffers when one layer alone is pruned or rounded: measured once, then read.
-
-        Parameters
-        ----------
-        importance : str
-            Which channels go first, as in `Prune`.
-        on_progress : callable, optional
-            As in `run`. What a cancelled measurement found is kept.
-        """
-        from workbench.sensitivity import sensitivity
-
-        return sensitivity(self, importance, _reporting(on_progress))
-
-    def prepare_predictions(self, seconds: float = 60.0, on_progress: OnProgress | None = None) -> None:
-        """Measure what predictions go by, as far as it isn't yet: sensitivity, probes, and a table of speeds.
-
-        Parameters
-        ----------
-        seconds : float
-            For the table of speeds; with each trial it grows anyway.
-        on_progress : callable, optional
-            As in `run`. What a cancelled measurement found is kept.
-        """
-        from workbench.prediction.prepare import prepare
-
-        prepare(self, seconds, _reporting(on_progress))
-
-    def predict(self, recipe: Recipe, look: bool = False) -> "Prediction":
-        """What a recipe would give, without doing it: in milliseconds, from what `prepare_predictions` and trials told.
-
-        Parameters
-        ----------
-        recipe : Recipe
-        look : bool
-            Try the recipe without its trainings on some samples first, which takes about a second, once for each
-            recipe: accuracy is then much better known.
-
-        Raises
-        ------
-        WorkbenchError
-            If it asks for what the model doesn't have, or for what can't be predicted at all.
-        """
-        predictor = self._predictor()
-        return predictor.look(recipe) if look else predictor.predict(recipe)
-
-    def search(
-        self,
-        objectives: Sequence[str] | str = ("accuracy", "size_bytes", "latency"),
-        constraints: Mapping[str, float] | None = None,
-        budget: str | int | timedelta = "10 min",
-        space: Mapping[str, Any] | None = None,
-        sampler: str = "tpe",
-        seed: int = 0,
-        storage: str | None = None,
-        on_progress: OnProgress | None = None,
-    ) -> "Outcome":
-        """Look for the recipes of the best trade-offs; every trial is kept, and the same search again goes on.
-
-        Parameters
-        ----------
-        objectives : sequence of str
-            Of accuracy, accuracy_drop, size_bytes, latency, speedup, macs, parameters, memory, energy.
-        constraints : mapping, optional
-            Limits by the same names: ``{"accuracy_drop": 0.01, "size_bytes": 100_000}``.
-        budget : str, int or timedelta
-            ``"10 min"``, ``"30 trials"``. A trial that the time cuts short is cancelled.
-        space : mapping, optional
-            What is searched: ``{"prune.ratio": (0.3, 0.8), "prune.importance": ["l2", "fpgm"], "distill": False}``.
-            Ranges are those of the knobs' declarations, or narrower; what isn't named is as usual.
-        sampler : str
-            ``tpe``, ``nsga2``, ``gp`` or ``random``.
-        seed : int
-            Of the search, and of every recipe.
-        storage : str, optional
-            The URL of a database for the history, which optuna-dashboard opens; ``search.db`` in the study's folder
-            if left out.
-        on_progress : callable, optional
-            Called with a dict of facts: share of the budget, message, hypervolume; raise `Cancelled` in it to stop.
-
-        Returns
-        -------
-        Outcome
-            The front, the best within the limits or what is nearest, and how it went. Also when it was stopped.
-
-        Raises
-        ------
-        WorkbenchError
-            On contradictory limits, a budget too small for one trial, a space of one point, or an objective that is
-            not measured here.
-        """
-        from workbench.search.search import search
-
-        told = _reporting(on_progress)
-        return search(self, objectives, constraints, budget, space, sampler, seed=seed, storage=storage, report=told)
-
-    def calibration(self) -> "list[Calibration]":
-        """Predicted against measured, for every trial that was foreseen before it ran."""
-        from workbench.prediction.calibration import calibrations
-
-        return calibrations(self.trials)
-
-    def _foreseen(self, record: "Record") -> "Prediction | None":
-        """What is predicted of a trial that is about to run; None where the study wasn't prepared for predictions."""
-        if not record.recipe["steps"] or not (self.path / "prediction").exists():
-            return None
-        try:
-            return self.predict(Recipe.from_dict(record.recipe))
-        except WorkbenchError:  # it can run all the same, or will say itself why not
-            return None
-
-    def _predictor(self) -> "Predictor":
-        """Fitted anew when there is more to go by."""
-        from workbench.prediction.predictor import Predictor
-
-        files = [*sorted((self.path / "sensitivity").glob("*")), self.path / "prediction" / "table.jsonl"]
-        state = self.storage.complete(), *(path.stat().st_size for path in files if path.exists())
-        if self._fitted is None or self._fitted[0] != state:
-            self._fitted = state, Predictor(self)
-        return self._fitted[1]
-
     def report(self, path: str | Path) -> Path:
         """Write one self-contained page: plots, trials, recipes, machine, how it was measured, and doubts.
 
@@ -487,10 +349,6 @@ class Study:
 
         with contextlib.suppress(OSError):
             (self.storage.folder(number) / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
-
-
-def _reporting(on_progress: OnProgress | None) -> Callable[..., None]:
-    return (lambda **facts: on_progress(facts)) if on_progress else lambda **facts: None
 
 
 def _hashes(model: "str | nn.Module", dataset: str | Dataset) -> dict[str, str]:

@@ -1,0 +1,166 @@
+"""Foresight: what a study can tell of recipes that were never carried out, and how it searches among them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+from workbench.errors import WorkbenchError
+from workbench.recipe import Recipe
+
+if TYPE_CHECKING:
+    from workbench.prediction import Prediction
+    from workbench.prediction.calibration import Calibration
+    from workbench.prediction.outline import Outline
+    from workbench.prediction.predictor import Predictor
+    from workbench.search import Outcome
+    from workbench.sensitivity import Sensitivity
+    from workbench.storage import Record
+    from workbench.study import Study
+
+OnProgress = Callable[[dict[str, Any]], None]
+
+
+class Foresight:
+    """The half of a `Study` that looks ahead; what it goes by lies in the study's folder."""
+
+    _fitted: "tuple[tuple, Predictor] | None" = None
+
+    @property
+    def _study(self) -> "Study":
+        return cast("Study", self)
+
+    @cached_property
+    def outline(self) -> "Outline":
+        """The model as arithmetic: what any cut of it leaves."""
+        from workbench.carry_out import context_of
+        from workbench.prediction.outline import Outline
+
+        return Outline(self._study.module, context_of(self._study))
+
+    def sensitivity(self, importance: str = "l2", on_progress: OnProgress | None = None) -> "Sensitivity":
+        """How much the model suffers when one layer alone is pruned or rounded: measured once, then read.
+
+        Parameters
+        ----------
+        importance : str
+            Which channels go first, as in `Prune`.
+        on_progress : callable, optional
+            As in `run`. What a cancelled measurement found is kept.
+        """
+        from workbench.sensitivity import sensitivity
+
+        return sensitivity(self._study, importance, _reporting(on_progress))
+
+    def prepare_predictions(self, seconds: float = 60.0, on_progress: OnProgress | None = None) -> None:
+        """Measure what predictions go by, as far as it isn't yet: sensitivity, probes, and a table of speeds.
+
+        Parameters
+        ----------
+        seconds : float
+            For the table of speeds; with each trial it grows anyway.
+        on_progress : callable, optional
+            As in `run`. What a cancelled measurement found is kept.
+        """
+        from workbench.prediction.prepare import prepare
+
+        prepare(self._study, seconds, _reporting(on_progress))
+
+    def predict(self, recipe: Recipe, look: bool = False) -> "Prediction":
+        """What a recipe would give, without doing it: in milliseconds, from what `prepare_predictions` and trials told.
+
+        Parameters
+        ----------
+        recipe : Recipe
+        look : bool
+            Try the recipe without its trainings on some samples first, which takes about a second, once for each
+            recipe: accuracy is then much better known.
+
+        Raises
+        ------
+        WorkbenchError
+            If it asks for what the model doesn't have, or for what can't be predicted at all.
+        """
+        predictor = self._predictor()
+        return predictor.look(recipe) if look else predictor.predict(recipe)
+
+    def search(
+        self,
+        objectives: Sequence[str] | str = ("accuracy", "size_bytes", "latency"),
+        constraints: Mapping[str, float] | None = None,
+        budget: str | int | timedelta = "10 min",
+        space: Mapping[str, Any] | None = None,
+        sampler: str = "tpe",
+        seed: int = 0,
+        storage: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> "Outcome":
+        """Look for the recipes of the best trade-offs; every trial is kept, and the same search again goes on.
+
+        Parameters
+        ----------
+        objectives : sequence of str
+            Of accuracy, accuracy_drop, size_bytes, latency, speedup, macs, parameters, memory, energy.
+        constraints : mapping, optional
+            Limits by the same names: ``{"accuracy_drop": 0.01, "size_bytes": 100_000}``.
+        budget : str, int or timedelta
+            ``"10 min"``, ``"30 trials"``. A trial that the time cuts short is cancelled.
+        space : mapping, optional
+            What is searched: ``{"prune.ratio": (0.3, 0.8), "prune.importance": ["l2", "fpgm"], "distill": False}``.
+            Ranges are those of the knobs' declarations, or narrower; what isn't named is as usual.
+        sampler : str
+            ``tpe``, ``nsga2``, ``gp`` or ``random``.
+        seed : int
+            Of the search, and of every recipe.
+        storage : str, optional
+            The URL of a database for the history, which optuna-dashboard opens; ``search.db`` in the study's folder
+            if left out.
+        on_progress : callable, optional
+            Called with a dict of facts: share of the budget, message, hypervolume; raise `Cancelled` in it to stop.
+
+        Returns
+        -------
+        Outcome
+            The front, the best within the limits or what is nearest, and how it went. Also when it was stopped.
+
+        Raises
+        ------
+        WorkbenchError
+            On contradictory limits, a budget too small for one trial, a space of one point, or an objective that is
+            not measured here.
+        """
+        from workbench.search.search import search
+
+        told = _reporting(on_progress)
+        return search(
+            self._study, objectives, constraints, budget, space, sampler, seed=seed, storage=storage, report=told
+        )
+
+    def calibration(self) -> "list[Calibration]":
+        """Predicted against measured, for every trial that was foreseen before it ran."""
+        from workbench.prediction.calibration import calibrations
+
+        return calibrations(self._study.trials)
+
+    def foreseen(self, record: "Record") -> "Prediction | None":
+        """What is predicted of a trial that is about to run; None where the study wasn't prepared for predictions."""
+        if not record.recipe["steps"] or not (self._study.path / "prediction").exists():
+            return None
+        try:
+            return self.predict(Recipe.from_dict(record.recipe))
+        except WorkbenchError:  # it can run all the same, or will say itself why not
+            return None
+
+    def _predictor(self) -> "Predictor":
+        """Fitted anew when there is more to go by."""
+        from workbench.prediction.predictor import Predictor
+
+        files = [*sorted((self._study.path / "sensitivity").glob("*")), self._study.path / "prediction" / "table.jsonl"]
+        state = self._study.storage.complete(), *(path.stat().st_size for path in files if path.exists())
+        if self._fitted is None or self._fitted[0] != state:
+            self._fitted = state, Predictor(self._study)
+        return self._fitted[1]
+
+
+def _reporting(on_progress: OnProgress | None) -> Callable[..., None]:
+    return (lambda **facts: on_progress(facts)) if on_progress else lambda **facts: None
