@@ -1,5 +1,6 @@
 """The workbench: pick a model, say what matters, run, and see what it costs and what it buys."""
 
+import asyncio
 import functools
 import logging
 import os
@@ -33,6 +34,7 @@ from workbench.goals import goal_recipe
 from workbench.questions import Answer
 from workbench.workers import Job, LocalWorkers
 
+SETTLE = 0.5  # seconds between a click on Run and the reading of the knobs
 LOOK = 1.0  # seconds between two looks at the study's folder
 FIRST = ("prune", "distill", "quantize")
 GOAL = "balanced"
@@ -82,7 +84,7 @@ class Workbench(w.VBox):
         self.run_button = w.Button(
             description=text("run"), button_style="primary", tooltip=text("run.help"), disabled=True
         )
-        self.run_button.add_class("wb-run").on_click(lambda _: self._guarded(self.run))
+        self.run_button.add_class("wb-run").on_click(lambda _: _soon(lambda: self._guarded(self.run)))
         self.chosen = Chosen(self._ask)
         self.history = TrialHistory(guard=self._labelled)
         self.counter = w.HTML().add_class("wb-counter")
@@ -314,6 +316,14 @@ class Workbench(w.VBox):
         right = w.VBox([self.plot.add_class("wb-panel"), below]).add_class("wb-right")
         style = w.HTML(f"<style>{STYLE.read_text(encoding='utf-8')}</style>", layout=w.Layout(display="none"))
         return [style, self.browser, self.header, w.HBox([left, right]).add_class("wb-page")]
+
+
+def _soon(action: Callable[[], None]) -> None:
+    """Do it a moment later: of a knob that still moves, the browser sends the last value only after the click."""
+    try:
+        asyncio.get_running_loop().call_later(SETTLE, action)
+    except RuntimeError:  # no kernel, so nothing is on its way
+        action()
 
 
 def _heading(key: str) -> w.HTML:

@@ -94,6 +94,7 @@ def downloaded(opened: Visit, tmp_path_factory: pytest.TempPathFactory) -> dict[
         switch(page, step, on=True)
     press(page, "Prune", 0, "ArrowRight", times=2)
     expect(panel(page, "Prune")).to_contain_text("40%")
+    expect(page.locator(".wb-gist").first).to_contain_text("40%")  # the kernel knows, too
     pick(page, "Weight bits", "8 bits")
     page.get_by_role("button", name="Run", exact=True).click()
     expect(page.locator(".wb-work")).to_contain_text("Distill: epoch")  # the progress is seen as it happens
@@ -169,6 +170,7 @@ def test_choosing_a_trial_loads_its_recipe_into_the_knobs(downloaded: dict[str, 
     expect(page.locator(".wb-card")).to_contain_text("the baseline")
     row(page, 0).press("ArrowDown")
     expect(panel(page, "Prune")).to_contain_text("40%")
+    expect(page.locator(".wb-gist").first).to_contain_text("40%")  # the kernel knows, too
 
 
 def test_a_tap_on_a_point_loads_its_recipe_into_the_knobs(downloaded: dict[str, Path], opened: Visit) -> None:
@@ -179,6 +181,7 @@ def test_a_tap_on_a_point_loads_its_recipe_into_the_knobs(downloaded: dict[str, 
     page.mouse.click(*page.evaluate(PLACE, 1))
     expect(page.locator(".wb-chosen")).to_contain_text("Trial 1:")
     expect(panel(page, "Prune")).to_contain_text("40%")
+    expect(page.locator(".wb-gist").first).to_contain_text("40%")  # the kernel knows, too
 
 
 def test_a_refusal_is_a_sentence_in_the_page(downloaded: dict[str, Path], opened: Visit) -> None:
@@ -207,6 +210,7 @@ def test_a_goal_fills_in_a_recipe_and_undo_takes_it_back(downloaded: dict[str, P
     expect(panel(page, "Prune").get_by_role("slider").first).not_to_be_visible()  # folded into a line
     page.keyboard.press("Control+z")
     expect(panel(page, "Prune")).to_contain_text("40%")
+    expect(page.locator(".wb-gist").first).to_contain_text("40%")  # the kernel knows, too
 
 
 def test_a_trial_is_named_starred_deleted_and_brought_back(downloaded: dict[str, Path], opened: Visit) -> None:

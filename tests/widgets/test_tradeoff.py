@@ -5,7 +5,7 @@ import json
 import pytest
 from bokeh.models import HoverTool, Scatter, Segment, Step
 
-from widgets.tradeoff import AHEAD, COLUMNS, INK, METHODS, TradeoffPlot, method
+from widgets.tradeoff import AHEAD, COLUMNS, INK, METHODS, CurrentBokehModel, TradeoffPlot, method
 from workbench import Distill, Finetune, Pack, Prune, Quantize, Recipe, ShareWeights, Slim, Sparsify, Study, Trial
 from workbench.metrics import bytes_text
 
@@ -47,6 +47,10 @@ def test_latency_is_the_baselines_divided_by_the_paired_speedup(plot, study):
     assert list(ends) == sorted(ends)
 
 
+def bokeh_of(plot):
+    return next(child for child in plot.children if isinstance(child, CurrentBokehModel))
+
+
 def test_both_figures_draw_points_error_bars_and_the_front_from_the_same_data(plot):
     for figure, bars in zip(plot.figures, ({"accuracy_low"}, {"accuracy_low", "accuracy"}), strict=True):
         kinds = [type(renderer.glyph) for renderer in figure.renderers]
@@ -58,8 +62,9 @@ def test_both_figures_draw_points_error_bars_and_the_front_from_the_same_data(pl
 
 def test_a_pointer_over_a_point_tells_everything_that_the_columns_hold(plot):
     for figure in plot.figures:
-        text = next(tool.tooltips for tool in figure.select(HoverTool) if "@number" in tool.tooltips)
-        assert all(f"@{name}" in text for name in ("number", "recipe", "size_text", "accuracy_text", "latency_text"))
+        texts = [tool.tooltips for tool in figure.select(HoverTool)]
+        wanted = ("number", "recipe", "size_text", "accuracy_text", "latency_text")
+        assert any(all(f"@{name}" in text for name in wanted) for text in texts)
     told = rows(plot)[1]
     assert told["recipe"] == "Prune 50%, Finetune 1 epoch, Quantize 8 bits"
     assert told["latency_text"].endswith(("faster", "slower", "no measurable change"))
@@ -85,7 +90,7 @@ def test_a_tap_selects_the_trial(plot):
 
 def test_a_tap_is_understood_as_the_browser_sends_it(plot):
     sent = {"kind": "ModelChanged", "model": {"id": plot.source.selected.id}, "attr": "indices", "new": [1]}
-    plot.children[0]._document.apply_json_patch({"events": [sent]}, setter=plot)
+    bokeh_of(plot)._document.apply_json_patch({"events": [sent]}, setter=plot)
     assert plot.selected == 1
 
 
@@ -105,7 +110,7 @@ def test_showing_a_study_again_picks_up_what_is_new(apart):
 
 def test_a_page_that_comes_later_sees_what_is_there_by_then(apart):
     plot, study = apart
-    bokeh = plot.children[0]
+    bokeh = bokeh_of(plot)
     assert "Prune 50%" not in json.dumps(bokeh.get_state())
     plot.show(study)
     assert "Prune 50%" in json.dumps(bokeh.get_state())

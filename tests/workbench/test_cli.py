@@ -153,8 +153,8 @@ def test_an_own_model_and_dataset_are_named_by_their_factories(command, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["run"], "Give a recipe file or --step"),
-        (["run", "half.yaml", *STEPS_ASKED], "Give a recipe file or --step"),
+        (["run"], "Give a recipe file, --step or --goal"),
+        (["run", "half.yaml", *STEPS_ASKED], "Give a recipe file, --step or --goal"),
         (["run", "half.yaml"], "half.yaml can't be read"),
         (["run", "--step", "prune ratio=1.5"], "Prune's ratio can't be 1.5. It must be at most 0.95."),
         (["run", "--step", "prune ration=0.5"], "Prune has no knob 'ration'. Did you mean 'ratio'?"),
