@@ -38,42 +38,11 @@ class Find(w.VBox):
         self._start, self._on_found = start, on_found
         self.study: Study | None = None
         self.task: Task | None = None
-        wide, narrow = w.Layout(width="auto"), {"description_width": "118px"}
-        self.aim = w.Dropdown(
-            options=[(text(f"find.{aim}"), aim) for aim in AIMS],
-            description=text("find.aim"),
-            tooltip=text("find.aim.help"),
-            layout=wide,
-            style=narrow,
-        )
-        self.lost = w.BoundedFloatText(
-            value=1.0,
-            min=0.0,
-            max=50.0,
-            step=0.5,
-            description=text("find.lost"),
-            tooltip=text("find.lost.help"),
-            layout=wide,
-            style=narrow,
-        )
-        self.size = w.BoundedFloatText(
-            value=0.0,
-            min=0.0,
-            max=1e6,
-            step=10,
-            description=text("find.size"),
-            tooltip=text("find.size.help"),
-            layout=wide,
-            style=narrow,
-        )
-        self.minutes = w.Dropdown(
-            options=[(text("find.minutes.of", count=count), count) for count in MINUTES],
-            value=5,
-            description=text("find.minutes"),
-            tooltip=text("find.minutes.help"),
-            layout=wide,
-            style=narrow,
-        )
+        self.aim = _field(w.Dropdown, "aim", options=[(text(f"find.{aim}"), aim) for aim in AIMS])
+        self.lost = _field(w.BoundedFloatText, "lost", value=1.0, min=0.0, max=50.0, step=0.5)
+        self.size = _field(w.BoundedFloatText, "size", value=0.0, min=0.0, max=1e6, step=10)
+        minutes = [(text("find.minutes.of", count=count), count) for count in MINUTES]
+        self.minutes = _field(w.Dropdown, "minutes", options=minutes, value=5)
         self.button = w.Button(description=text("find"), tooltip=text("find.help"), layout=w.Layout(width="auto"))
         self.cancel = w.Button(description=text("work.cancel"), tooltip=text("find.cancel.help"), disabled=True)
         self.cancel.layout = w.Layout(width="84px")
@@ -145,6 +114,13 @@ class Find(w.VBox):
         self.bar.layout.visibility = "hidden"
         if best is not None:
             self._on_found(best)
+
+
+def _field(kind: type[w.Widget], key: str, **more: Any) -> Any:
+    """A control with its label and its help from the catalogue."""
+    label, tooltip = text(f"find.{key}"), text(f"find.{key}.help")
+    style = {"description_width": "118px"}
+    return kind(description=label, tooltip=tooltip, layout=w.Layout(width="auto"), style=style, **more)
 
 
 def outcome(found: dict[str, Any]) -> str:

@@ -115,6 +115,7 @@ def forecast(study: Study, recipe: Recipe) -> tuple[str, Point, bool]:
         told.append(text("forecast.speed", ratio=f"{p.speedup.value:.1f}"))
     words, notes = text("forecast", told=", ".join(told)), escape(" ".join(p.notes), quote=True)
     shown = f'<span title="{notes}">{words}{" *" if notes else ""}</span>'
+    shown += "".join(f"<p class='wb-hint'>{escape(warning)}</p>" for warning in p.warnings)
     if not p.accuracy:
         return shown, None, False
     nan = float("nan")

@@ -191,7 +191,7 @@ def predict(
         with _progress(quiet=False) as show:
             opened.prepare_predictions(on_progress=show)
     prediction = opened.predict(Recipe.load(recipe), look=look)
-    for sentence in (prediction.sentence(), *prediction.notes):
+    for sentence in (prediction.sentence(), *prediction.warnings, *prediction.notes):
         typer.echo(sentence)
 
 

@@ -25,6 +25,8 @@ class Prediction(BaseModel):
         Exact where no note says otherwise.
     notes : list of str
         What could not be followed, one sentence each.
+    warnings : list of str
+        What this study's own measurements say against the recipe, one sentence each.
     """
 
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
@@ -35,6 +37,7 @@ class Prediction(BaseModel):
     macs: int
     parameters: int
     notes: list[str] = []
+    warnings: list[str] = []
 
     def sentence(self) -> str:
         """The prediction in a line: what it says of accuracy, size and speed, each with its interval."""

@@ -17,6 +17,7 @@ from workbench.prediction.probes import probe, probes_of
 from workbench.prediction.prospect import Prospect, follow
 from workbench.prediction.sizes import by_arithmetic, by_files
 from workbench.prediction.table import table_of
+from workbench.prediction.warnings import odd_widths, slower, temperature
 from workbench.recipe import Recipe
 from workbench.sensitivity import Sensitivity, known_sensitivity
 
@@ -85,7 +86,15 @@ class Predictor:
             macs=size.macs,
             parameters=size.parameters,
             notes=notes,
+            warnings=self._warnings(recipe, prospect, share),
         )
+
+    def _warnings(self, recipe: Recipe, prospect: Prospect, share: Estimate | None) -> list[str]:
+        found = temperature(recipe, [trial for trial, _ in self.trials])
+        model = self._latency.get(prospect.form)
+        if share is not None and model is not None and len(recipe):
+            found += [*slower(share), *odd_widths(prospect, model.share)]
+        return found
 
     def look(self, recipe: Recipe) -> Prediction:
         """As `predict`, after the recipe without its trainings was tried on some samples: about a second, once."""
