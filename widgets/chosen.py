@@ -7,10 +7,11 @@ import ipywidgets as w
 from widgets.files import files_page, recipe_page
 from widgets.inside import Ask, Flips, Layers, Question, Why
 from widgets.result import ResultCard, title
+from widgets.sensitive import Sensitive
 from widgets.texts import text
 from workbench import Study, Trial
 
-TABS = ("summary", "layers", "flips", "why", "recipe", "files")
+TABS = ("summary", "layers", "sensitivity", "flips", "why", "recipe", "files")
 BASELINE = -1
 
 
@@ -34,8 +35,9 @@ class Chosen(w.VBox):
             style={"description_width": "initial"},
         )
         self.card, self.layers, self.flips, self.why = ResultCard(), Layers(ask), Flips(ask), Why(ask)
+        self.sensitive = Sensitive(ask)
         self.recipe, self.files = w.HTML(), w.HTML()
-        pages = [self.card, self.layers, self.flips, self.why, self.recipe, self.files]
+        pages = [self.card, self.layers, self.sensitive, self.flips, self.why, self.recipe, self.files]
         self.tabs = w.Tab(pages, titles=tuple(text(f"tab.{tab}") for tab in TABS), selected_index=0)
         super().__init__([w.HBox([self.heading, self.against]).add_class("wb-chosen-head"), self.tabs])
         self.add_class("wb-chosen")
@@ -80,7 +82,7 @@ class Chosen(w.VBox):
 
     @property
     def _questions(self) -> tuple[Question, ...]:
-        return self.layers, self.flips, self.why
+        return self.layers, self.sensitive, self.flips, self.why
 
     def _offer(self, trial: Trial) -> None:
         """The measured trials that this one can be compared with."""

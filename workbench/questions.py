@@ -79,7 +79,17 @@ def why(trial: "Trial", against: int | None) -> Answer:
     return Answer(found.sentences(), found.table())
 
 
-QUESTIONS: dict[str, Callable[["Trial", int | None], Answer]] = {"changes": changes, "why": why}
+def sensitivity(trial: "Trial", against: int | None) -> Answer:
+    """How much each layer of the unchanged model suffers alone, whatever the trial; measured once for a study."""
+    found = trial.study.sensitivity()
+    return Answer(found.sentences(), found.rows())
+
+
+QUESTIONS: dict[str, Callable[["Trial", int | None], Answer]] = {
+    "changes": changes,
+    "why": why,
+    "sensitivity": sensitivity,
+}
 
 
 def answer(study: "Study", number: int, question: str, against: int | None = None) -> Answer:

@@ -108,6 +108,32 @@ class Sensitivity:
             table.add_row(name, *(f"{value:.1%}" for value in row))
         return table
 
+    def rows(self) -> list[dict[str, str]]:
+        """A row for each layer: accuracies in per cent, by the share of channels removed and by bits."""
+        found: dict[str, dict[str, str]] = {}
+        columns = [f"-{ratio:.0%}" for ratio in RATIOS] + [f"{bits} bits" for bits in BITS]
+        for point in self.points:
+            column = f"-{point.value:.0%}" if point.kind == "ratio" else f"{point.value:g} bits"
+            row = found.setdefault(point.layer, {"layer": point.layer, **dict.fromkeys(columns, "")})
+            row[column] = f"{point.accuracy.value:.1%}"
+        return list(found.values())
+
+    def sentences(self) -> list[str]:
+        """The unchanged accuracy, and the layer that suffers most and least from pruning."""
+        said = [
+            f"Each layer changed alone, all others as they are; unchanged, {self.baseline.value:.1%} of"
+            f" {len(self.points) and self.points[0].samples:,} validation samples are right."
+        ]
+        layers, values, accuracy, _ = self.grid("ratio")
+        if len(layers) > 1:
+            middle = accuracy[:, len(values) // 2]
+            worst, best = int(middle.argmin()), int(middle.argmax())
+            said.append(
+                f"Without {values[len(values) // 2]:.0%} of its channels, {layers[worst]} costs most (accuracy"
+                f" {middle[worst]:.1%}) and {layers[best]} least ({middle[best]:.1%})."
+            )
+        return said
+
     def error(self, kind: str, layer: str, value: float) -> float:
         """The error at any value, between those measured along a line; 0 where nothing is changed."""
         known = sorted((p.value, p.error) for p in self.points if p.kind == kind and p.layer == layer)
