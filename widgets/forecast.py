@@ -16,6 +16,7 @@ from workbench.tasks import Task
 
 PAUSE = 0.05  # seconds that the knobs rest before it is worth computing
 SETTLE = 2.0  # seconds that the page has to appear, before the first prediction imports what it needs
+ROUGH = 0.02  # share of the bytes from which on their interval is told, too
 LOOK = 0.3  # seconds between two looks at the progress
 log = logging.getLogger(__name__)
 Point = dict[str, Any] | None
@@ -108,7 +109,9 @@ def forecast(study: Study, recipe: Recipe) -> tuple[str, Point, bool]:
     if baseline is None:
         return text("forecast.baseline"), None, True
     p = study.predict(recipe)
-    told = [bytes_text(p.size_bytes.value)]
+    size = p.size_bytes
+    wide = size.high - size.low > ROUGH * size.value
+    told = [bytes_text(size.value) + (f" [{bytes_text(size.low)}, {bytes_text(size.high)}]" if wide else "")]
     if p.accuracy:
         told.insert(0, f"{p.accuracy.value:.1%} [{p.accuracy.low:.1%}, {p.accuracy.high:.1%}]")
     if p.speedup:

@@ -13,8 +13,6 @@ from workbench import Study, WorkbenchError
 from workbench.handed import Origin, open_handed, weights_of
 from workbench.models import MODELS
 
-SHIPPED = ""
-
 
 class OwnFiles(w.VBox):
     """Two files, the architecture they are for, and a look at what is in them.

@@ -15,6 +15,7 @@ from workbench.quantization.observers import weight_grid
 FEWEST = 3  # files of a form, of which a line can be told
 FLOATS = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0}
 UNKNOWN = 0.15  # how far arithmetic alone may be off, as a share
+BESIDE = 10_000  # bytes of scales and conversions that a small quantized network was seen to need besides
 FLOAT_ENTROPY = 27.0  # bits that a coder needs for a 32-bit float: its sign and mantissa are as good as random
 
 
@@ -69,7 +70,7 @@ def by_arithmetic(prospect: Prospect, size: Size, graph: int) -> Estimate:
     value = weights + rest + graph
     exact = prospect.form == "float32"
     reach = 0.01 if exact else UNKNOWN
-    return Estimate(value=value, low=value * (1 - reach), high=value * (1 + reach))
+    return Estimate(value=value, low=value * (1 - reach), high=value * (1 + reach) + (BESIDE if bits else 0))
 
 
 def _coded_bits(prospect: Prospect, layer: str) -> float:

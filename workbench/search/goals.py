@@ -27,8 +27,6 @@ class Quantity:
         none.
     text : callable
         A figure for people.
-    exact_limit : bool
-        Whether what is measured is certain, or has an interval.
     """
 
     name: str
@@ -36,6 +34,14 @@ class Quantity:
     measured: Callable[[Metrics, Metrics], float | None]
     predicted: Callable[[Prediction, Metrics], Figure]
     text: Callable[[float], str]
+
+    @property
+    def title(self) -> str:
+        """Its name for people."""
+        return TITLES.get(self.name, self.name)
+
+
+TITLES = {"accuracy_drop": "accuracy lost", "size_bytes": "file size", "speedup": "speed-up", "macs": "operations"}
 
 
 def _latency(metrics: Metrics, baseline: Metrics) -> float | None:

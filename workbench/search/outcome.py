@@ -102,13 +102,15 @@ class Outcome:
             if reached:
                 value = max(reached) if quantity.better > 0 else min(reached)
                 gap = quantity.text(abs(value - limit))
-                said.append(f"Loosening {name} by {gap}, to {quantity.text(value)}, would do.")
+                said.append(f"Loosening {quantity.title} by {gap}, to {quantity.text(value)}, would do.")
         return said or ["No single limit, loosened alone, would do."]
 
     def _told(self, trial: "Trial") -> str:
         names = dict.fromkeys([*self.goal.objectives, *self.goal.limits])
         values = ((name, QUANTITIES[name].measured(_m(trial), self._baseline)) for name in names)
-        return ", ".join(f"{name} {QUANTITIES[name].text(value)}" for name, value in values if value is not None)
+        return ", ".join(
+            f"{QUANTITIES[name].title} {QUANTITIES[name].text(value)}" for name, value in values if value is not None
+        )
 
     def _broken(self, trial: "Trial") -> float:
         return sum(max(0.0, over) for over in self.goal.violations(_m(trial), self._baseline).values())
@@ -152,7 +154,7 @@ def volume(study: "Study", goal: Goal) -> float:
 
 def _limit(name: str, limit: float) -> str:
     quantity = QUANTITIES[name]
-    return f"{name} {'at least' if quantity.better > 0 else 'at most'} {quantity.text(limit)}"
+    return f"{quantity.title} {'at least' if quantity.better > 0 else 'at most'} {quantity.text(limit)}"
 
 
 def _m(trial: "Trial"):  # type: ignore[no-untyped-def]

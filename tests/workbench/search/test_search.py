@@ -52,7 +52,7 @@ def test_a_search_keeps_its_limits_and_its_history_and_goes_on(study: Study) -> 
     assert len({trial.recipe.hash for trial in study.trials}) == len(study.trials)
     assert found.best is not None and found.best.metrics is not None and found.front[0].number == found.best.number
     assert _measured(study).accuracy.value - found.best.metrics.accuracy.value <= 0.05
-    assert f"Trial {found.best.number} keeps accuracy_drop at most 5.00 points" in found.sentences()[0]
+    assert f"Trial {found.best.number} keeps accuracy lost at most 5.00 points" in found.sentences()[0]
     volumes = [progress.hypervolume for progress in found.history]
     assert volumes == sorted(volumes) and len(volumes) == 2 and found.hypervolume == volumes[-1]
     url = f"sqlite:///{study.path / 'search.db'}"
@@ -69,7 +69,7 @@ def test_a_wish_that_can_not_be_met_is_said_with_what_is_nearest(study: Study) -
     assert found.best is None and found.front == []
     said = " ".join(found.sentences())
     assert said.startswith("Not reachable here")
-    assert "Loosening size_bytes by" in said and "Near it is trial" in said
+    assert "Loosening file size by" in said and "Near it is trial" in said
     assert {trial.number for trial in found.nearest} == {0, 1}
 
 
