@@ -50,7 +50,7 @@ class Foresight:
         """
         from workbench.sensitivity import sensitivity
 
-        return sensitivity(self._study, importance, _reporting(on_progress))
+        return sensitivity(self._study, importance, reporting(on_progress))
 
     def prepare_predictions(self, seconds: float = 60.0, on_progress: OnProgress | None = None) -> None:
         """Measure what predictions go by, as far as it isn't yet: sensitivity, probes, and a table of speeds.
@@ -64,7 +64,7 @@ class Foresight:
         """
         from workbench.prediction.prepare import prepare
 
-        prepare(self._study, seconds, _reporting(on_progress))
+        prepare(self._study, seconds, reporting(on_progress))
 
     def predict(self, recipe: Recipe, look: bool = False) -> "Prediction":
         """What a recipe would give, without doing it: in milliseconds, from what `prepare_predictions` and trials told.
@@ -131,7 +131,7 @@ class Foresight:
         """
         from workbench.search.search import search
 
-        told = _reporting(on_progress)
+        told = reporting(on_progress)
         return search(
             self._study, objectives, constraints, budget, space, sampler, seed=seed, storage=storage, report=told
         )
@@ -162,5 +162,6 @@ class Foresight:
         return self._fitted[1]
 
 
-def _reporting(on_progress: OnProgress | None) -> Callable[..., None]:
+def reporting(on_progress: OnProgress | None) -> Callable[..., None]:
+    """A `report` with keyword facts that tells an `on_progress` with a dict of them."""
     return (lambda **facts: on_progress(facts)) if on_progress else lambda **facts: None

@@ -18,6 +18,7 @@ from workbench.metrics import Metrics
 from workbench.models import MODELS, fitted, load_model
 from workbench.recipe import Recipe
 from workbench.runtimes import load_runtime
+from workbench.speeds import Speeds
 from workbench.steps import Distill, Quantize
 from workbench.storage import Label, Storage, this_process
 from workbench.trial import Trial
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 OBJECTIVES = {"accuracy": 1, "size_bytes": -1, "latency": -1, "speedup": 1, "macs": -1, "parameters": -1}
 
 
-class Study(Foresight):
+class Study(Foresight, Speeds):
     """One model under compression.
 
     Parameters
@@ -40,7 +41,8 @@ class Study(Foresight):
     dataset : str or Dataset
         ``mnist``, ``fashion_mnist``, ``cifar10``, or your own.
     runtime : str
-        ``onnxruntime``, ``torch``, or ``openvino`` where it is installed: what executes the file that ships.
+        ``onnxruntime``, ``torch``, ``inductor``, or ``openvino`` where it is installed: what executes the file that
+        ships.
     device : str
         ``cpu`` or ``cuda``.
     path : str or pathlib.Path, optional
