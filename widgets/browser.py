@@ -1,4 +1,7 @@
-"""What only the browser knows or can do: its theme and address, the clipboard, full screen, keys, names of handles."""
+"""What only the browser knows or can do: its theme and address, the clipboard, full screen, keys, names of handles.
+
+It brings the style of the page with it.
+"""
 
 from pathlib import Path
 
@@ -24,6 +27,7 @@ class Browser(anywidget.AnyWidget):
     """
 
     _esm = Path(__file__).with_name("browser.js")
+    _css = Path(__file__).with_name("theme.css")
     dark = traitlets.Bool(False).tag(sync=True)
     wish = traitlets.Unicode("").tag(sync=True)
     links = traitlets.Bool(False).tag(sync=True)
