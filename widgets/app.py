@@ -66,6 +66,7 @@ class Workbench(w.VBox):
         super().__init__(self._page())
         self.add_class("wb-app")
         self.browser.observe(lambda change: self.plot.dress(change["new"]), "dark")
+        self.browser.observe(lambda _: self.plot.drawing.renew(), "seen")
         self.browser.observe(lambda change: self._guarded(lambda: self._follow(change["new"])), "query")
         self._guarded(lambda: self._set_study(study or self.pickers.study(self.folder)))
         self._guarded(self._opened)

@@ -24,6 +24,8 @@ class Browser(anywidget.AnyWidget):
         What the page's address asked for.
     address : dict of str to str
         What it is to ask for from now on.
+    seen : int
+        How often it came onto a screen.
     """
 
     _esm = Path(__file__).with_name("browser.js")
@@ -33,4 +35,5 @@ class Browser(anywidget.AnyWidget):
     links = traitlets.Bool(False).tag(sync=True)
     query = traitlets.Dict().tag(sync=True)
     address = traitlets.Dict().tag(sync=True)
+    seen = traitlets.Int(0).tag(sync=True)
     copied = traitlets.Unicode("").tag(sync=True)

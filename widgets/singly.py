@@ -32,7 +32,9 @@ class TradeoffPlot(tradeoff.TradeoffPlot):
 
     def __init__(self, study: Study):
         super().__init__(study)
-        _alone(self).observe(lambda change: self.dress(change["new"]), "dark")
+        browser = _alone(self)
+        browser.observe(lambda change: self.dress(change["new"]), "dark")
+        browser.observe(lambda _: self.drawing.renew(), "seen")
         follow(self, lambda: study, lambda: self.show(study))
 
 
