@@ -120,6 +120,8 @@ function render({ model, el }) {
   const names = new MutationObserver(() => nameHandles(root() ?? el));
   const start = () => {
     if (!root()) return requestAnimationFrame(start);
+    model.set("seen", model.get("seen") + 1);
+    model.save_changes();
     paint();
     nameHandles(root());
     names.observe(root(), { childList: true, subtree: true });

@@ -65,11 +65,41 @@ def method(trial: Trial) -> str:
 
 
 class CurrentBokehModel(BokehModel):
-    """A Bokeh model that a page which comes later sees as it is then, not as it was made."""
+    """A Bokeh model that a page which comes later sees as it is then, not as it was made.
+
+    Changes are told to a page as they happen; what is told before the page shows the plot is lost, hence `renew`.
+    """
+
+    _stale = False
+
+    def renew(self) -> None:
+        """Send the whole model again, where it changed since it was sent."""
+        if self._stale:
+            self.send_state("render_bundle")
+
+    def _document_patched(self, event: Any) -> None:
+        self._stale = True
+        super()._document_patched(event)
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> Any:
-        self._trait_values["render_bundle"] = self._model_to_traits(self._model)
+        bundle = self._model_to_traits(self._model)
+        _free(bundle["docs_json"])
+        self._trait_values["render_bundle"] = bundle
+        self._stale = False
         return super().get_state(key, drop_defaults)
+
+
+def _free(part: Any) -> None:
+    """Let scales find their ends anew: those that an earlier page found would hold for good."""
+    if isinstance(part, dict):
+        if part.get("name") == "DataRange1d":
+            for end in ("start", "end"):
+                part.get("attributes", {}).pop(end, None)
+        for inner in part.values():
+            _free(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            _free(inner)
 
 
 class TradeoffPlot(w.VBox):
@@ -105,7 +135,8 @@ class TradeoffPlot(w.VBox):
         self.dress(dark)
         if study is not None:
             self.show(study)
-        super().__init__([_tools(), CurrentBokehModel(self._row)])
+        self.drawing = CurrentBokehModel(self._row)
+        super().__init__([_tools(), self.drawing])
         self.add_class("wb-plot")
 
     def show(self, study: Study) -> None:
@@ -241,6 +272,8 @@ class TradeoffPlot(w.VBox):
         plot.legend.location = "bottom_right"
         plot.legend.background_fill_alpha = 0.6
         plot.legend.label_text_font_size = "11px"
+        plot.legend.spacing, plot.legend.padding, plot.legend.margin = 0, 4, 6
+        plot.legend.label_height = plot.legend.glyph_height = 15
         plot.legend.visible = x == "size"
         plot.toolbar.logo = None
         return plot

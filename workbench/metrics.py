@@ -100,6 +100,15 @@ class Metrics(BaseModel):
     simulated: list[str] = []
     """What no kernel computes with, and why: one sentence for each."""
 
+    def __repr__(self) -> str:
+        speed = f", {self.speedup.value:.2f}x" if self.speedup else ""
+        return f"Metrics({self.split}: {self.accuracy.value:.2%}, {self.size_bytes:,} bytes{speed})"
+
+    def _repr_html_(self) -> str:
+        from workbench.cards import metrics_card
+
+        return metrics_card(self)
+
     @property
     def verdict(self) -> str:
         """``faster``, ``slower`` or ``no measurable change``; ``simulated`` where no kernel computes with it."""

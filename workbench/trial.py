@@ -59,6 +59,11 @@ class Trial:
         speed = f", {m.speedup.value:.2f}x" if m.speedup else ""
         return f"Trial({self.number}, {self.recipe.describe()}: {m.accuracy.value:.2%}, {m.size_bytes:,} bytes{speed})"
 
+    def _repr_html_(self) -> str:
+        from workbench.cards import trial_card
+
+        return trial_card(self)
+
     @property
     def finished(self) -> bool:
         """Whether it is complete, failed or cancelled."""
