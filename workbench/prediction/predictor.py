@@ -138,13 +138,16 @@ class Predictor:
     def _accuracy(self, recipe: Recipe, prospect: Prospect, size: Size, notes: list[str]) -> Estimate | None:
         if not len(recipe):
             return self.baseline.accuracy
+        if self.study.dataset.task != "classification":
+            notes.append(f"The {self.baseline.score.name} of a recipe is not predicted, only measured.")
+            return None
         if self._untrained is None or self.sensitivity is None:
             notes.append("How sensitive the layers are was not measured yet, so accuracy is not predicted.")
             return None
         before = self._before(recipe, prospect, size)
         if prospect.epochs == 0:
             return before
-        top = self.baseline.accuracy.value
+        top = self.baseline.score.value
         if self._trained is not None:
             after = self._trained.at(features.trained(prospect, size, before.value), self._chance)
             return after
@@ -169,7 +172,7 @@ class Predictor:
         if self.sensitivity is None:
             return None, None, RECOVERED
         rows = [features.untrained(Prospect(self.outline, self.runtime), self.whole, self.sensitivity)]
-        shares, samples = [self.baseline.accuracy.value], [self.baseline.samples]
+        shares, samples = [self.baseline.score.value], [self.baseline.samples]
         for found in self.probes.found.values():
             prospect = follow(Recipe.from_dict(found.recipe), self.outline, self.runtime)
             rows.append(features.untrained(prospect, prospect.size, self.sensitivity))
@@ -179,14 +182,14 @@ class Predictor:
         for trial, prospect in plain:
             metrics = _measured(trial)
             rows.append(features.untrained(prospect, prospect.size, self.sensitivity))
-            shares.append(metrics.accuracy.value)
+            shares.append(metrics.score.value)
             samples.append(metrics.samples)
         untrained = AccuracyModel(rows, shares, samples)
         self._untrained = untrained
         learned = [(t, p) for t, p in self.trials if p.epochs > 0]
         befores = [self._before(t.recipe, p, p.size).value for t, p in learned]
-        top = self.baseline.accuracy.value
-        reached = [_measured(t).accuracy.value for t, _ in learned]
+        top = self.baseline.score.value
+        reached = [_measured(t).score.value for t, _ in learned]
         regained = [(a - b) / (top - b) for a, b in zip(reached, befores, strict=True) if top - b > 0.01]
         recovered = float(np.clip(np.median([RECOVERED, *regained]), 0, 1))
         if len(learned) < FEWEST_TRAINED:

@@ -91,10 +91,11 @@ def _prepared(study: "Study", budget: Budget, report: Callable[..., None]) -> Se
         return told
 
     seconds = min(TABLE_MOST, TABLE_SHARE * budget.seconds) if budget.seconds else TABLE_MOST
-    with contextlib.suppress(_Enough):
-        sensitivity(study, report=until(0.2))
-    with contextlib.suppress(_Enough):
-        measure_probes(study, until(0.3))
+    if study.dataset.task == "classification":  # only its accuracy can be predicted, of all scores
+        with contextlib.suppress(_Enough):
+            sensitivity(study, report=until(0.2))
+        with contextlib.suppress(_Enough):
+            measure_probes(study, until(0.3))
     with contextlib.suppress(_Enough):
         if not table_of(study).rows:
             measure_table(study, seconds, until(0.4))
