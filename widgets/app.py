@@ -60,7 +60,7 @@ class Workbench(w.VBox):
         self._origin: int | None = None
         self._fresh = True  # no goal was chosen yet
         self._acting = threading.RLock()  # the page, the progress bar and the watcher take turns
-        self.browser = Browser(links=study is None and _served(), copied=text("copied"))
+        self.browser = Browser(links=study is None and _served(), copied=text("copied"), why=text("why"))
         self.work = WorkBar(on_done=self._finished, on_progress=self._progressed)
         self._build()
         super().__init__(self._page())
@@ -123,6 +123,7 @@ class Workbench(w.VBox):
         self.study, self._chosen, self._origin = study, None, None
         self.run_button.disabled = study is None
         self.find.study = study
+        self.editor.about(study)
 
     def _opened(self) -> None:
         """Show the study from the start; measure its baseline where it has none."""
@@ -262,10 +263,11 @@ class Workbench(w.VBox):
         picked = self.pickers.picked()
         speak(language)
         self.work.restate()
-        self.browser.copied = text("copied")
+        self.browser.copied, self.browser.why = text("copied"), text("why")
         searching = self.find
         self._build()
         self.find.study = self.study
+        self.editor.about(self.study)
         self.find.follow(searching.task)
         self.pickers.pick(picked)
         self.goals.chosen = goal

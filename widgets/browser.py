@@ -26,6 +26,8 @@ class Browser(anywidget.AnyWidget):
         What it is to ask for from now on.
     seen : int
         How often it came onto a screen.
+    copied, why : str
+        What a button says that has copied, and a link to a lesson.
     """
 
     _esm = Path(__file__).with_name("browser.js")
@@ -37,3 +39,4 @@ class Browser(anywidget.AnyWidget):
     address = traitlets.Dict().tag(sync=True)
     seen = traitlets.Int(0).tag(sync=True)
     copied = traitlets.Unicode("").tag(sync=True)
+    why = traitlets.Unicode("").tag(sync=True)

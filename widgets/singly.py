@@ -78,6 +78,7 @@ class RecipeEditor(recipe_editor.RecipeEditor):
     def __init__(self, study: Study | None = None):
         super().__init__(("prune", "distill", "quantize"))
         if study is not None:
+            self.about(study)
             self.load(goal_recipe(FIRST_GOAL, study))
         _alone(self)
 
