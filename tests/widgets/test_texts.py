@@ -10,7 +10,7 @@ from widgets.texts import LANGUAGES, catalogue, speak, spoken, text, translated
 PLACES = re.compile(r"{\w+}")
 CODE = "\n".join(path.read_text(encoding="utf-8") for path in Path("widgets").glob("*.py"))
 MADE = ("card.", "editor.", "files.", "flips.", "heading.", "history.", "pick.", "plot.title.", "row.", "state.")
-MADE = (*MADE, "find.", "own.", "plot.", "step.", "tab.", "work.")
+MADE = (*MADE, "find.", "foreseen.", "own.", "plot.", "step.", "tab.", "work.")
 
 
 @pytest.fixture(autouse=True)
