@@ -278,6 +278,7 @@ class Workbench(w.VBox):
         self.refresh()
         self._chosen = None
         self._choose(chosen, load=False)
+        self.plot.drawing.renew()
 
     def _guarded(self, action: Callable[[], Any]) -> None:
         try:

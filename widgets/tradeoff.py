@@ -125,21 +125,33 @@ class TradeoffPlot(w.VBox):
         self.ahead = ColumnDataSource({name: [] for name in AHEAD})
         self.fronts = {x: ColumnDataSource({"x": [], "y": []}) for x in ("size", "latency")}
         self._marking = False
-        self.figures = [
-            self._figure("size", text("plot.size"), "log"),
-            self._figure("latency", text("plot.latency"), "linear"),
-        ]
-        self.figures[1].y_range = self.figures[0].y_range
         self.source.selected.on_change("indices", self._tapped)
         self.failed.selected.on_change("indices", self._tapped_margin)
         load_bokeh()
-        self._row = row(*self.figures, sizing_mode="stretch_width")
-        self.dress(dark)
+        self._dark = dark
+        self.logs = {x: _log(x, on=x == "size") for x in self.fronts}
         if study is not None:
             self.show(study)
+        self.figures = [self._scaled(x) for x in self.fronts]
+        self.figures[1].y_range = self.figures[0].y_range
+        self._row = row(*self.figures, sizing_mode="stretch_width")
+        self.dress(dark)
         self.drawing = CurrentBokehModel(self._row)
-        super().__init__([_tools(), self.drawing])
+        super().__init__([_tools(), *self.logs.values(), self.drawing])
         self.add_class("wb-plot")
+        for place, (x, log) in enumerate(self.logs.items()):
+            log.observe(lambda _, place=place, x=x: self._rescale(place, x), "value")
+
+    def _scaled(self, x: str) -> Any:
+        return self._figure(x, text(f"plot.{x}"), "log" if self.logs[x].value else "linear")
+
+    def _rescale(self, place: int, x: str) -> None:
+        """Draw one figure anew, as an axis can't change its scale."""
+        figure = self._scaled(x)
+        figure.y_range = self.figures[1 - place].y_range
+        self.figures[place] = figure
+        self.dress(self._dark)
+        self._row.children = list(self.figures)
 
     def show(self, study: Study) -> None:
         """Draw the study as it is now."""
@@ -192,6 +204,7 @@ class TradeoffPlot(w.VBox):
 
     def dress(self, dark: bool) -> None:
         """Draw in the colours of the light or of the dark theme."""
+        self._dark = dark
         ground, ink, grid, front = INK[dark]
         self._row.styles = {"background": ground}
         for plot in self.figures:
@@ -236,6 +249,9 @@ class TradeoffPlot(w.VBox):
         plot.yaxis.formatter = NumeralTickFormatter(format="0.0%")
         if x == "size":
             plot.xaxis.formatter = CustomJSTickFormatter(code=BYTES)
+        elif scale == "log":
+            plot.xaxis.formatter = NumeralTickFormatter(format="0.[0000]")
+        if scale == "log":
             plot.xaxis.ticker = LogTicker(mantissas=[1, 2, 5])
         else:
             plot.xaxis.ticker.desired_num_ticks = 5
@@ -301,6 +317,13 @@ def _tools() -> w.HTML:
         for kind in ("csv", "svg", "full")
     )
     return w.HTML(f"<div class='wb-plot-tools'>{buttons}</div>")
+
+
+def _log(x: str, on: bool) -> w.ToggleButton:
+    """The switch between a logarithmic and a linear axis."""
+    help = text("plot.log.help", axis=text(f"plot.{x}"))
+    button = w.ToggleButton(value=on, description=text("plot.log"), tooltip=help, layout=w.Layout(width="auto"))
+    return button.add_class("wb-log").add_class(f"wb-log-{x}")
 
 
 def _ahead(plot: Any, x: str, source: ColumnDataSource) -> Any:

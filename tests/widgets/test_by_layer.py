@@ -66,7 +66,7 @@ def test_the_layers_of_a_study_come_when_somebody_looks(study: Study, wait_until
     assert table(editor, "prune").lists == {}
     editor.card("prune").folds[0].selected_index = 0
     wait_until(lambda: list(table(editor, "prune").lists) == ["conv1", "conv2", "fc1"])
-    assert list(table(editor, "quantize").lists) == ["conv1", "conv2", "fc1", "fc2"]
+    wait_until(lambda: list(table(editor, "quantize").lists) == ["conv1", "conv2", "fc1", "fc2"])
     editor.about(None)
     assert table(editor, "prune").lists == {}
 

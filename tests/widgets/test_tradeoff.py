@@ -183,3 +183,17 @@ def test_a_page_that_comes_later_sees_the_plot_as_it_is_then_with_scales_of_its_
     sent = json.dumps(plot.drawing.get_state("render_bundle")["render_bundle"], default=str)
     assert "Prune 50%" in sent
     assert not re.search(r'"DataRange1d"[^}]*"(start|end)":', sent)
+
+
+@pytest.mark.parametrize("x", ["size", "latency"])
+def test_an_axis_is_logarithmic_or_linear_as_is_wished_and_taps_still_choose(study, x):
+    plot = TradeoffPlot(study)
+    at = list(plot.logs).index(x)
+    scales = []
+    for _ in range(2):
+        plot.logs[x].value = not plot.logs[x].value
+        scales.append(type(plot.figures[at].x_scale).__name__)
+        assert plot.figures[0].y_range is plot.figures[1].y_range
+    assert set(scales) == {"LogScale", "LinearScale"}
+    plot.source.selected.indices = [1]
+    assert plot.selected == 1
