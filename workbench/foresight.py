@@ -53,6 +53,25 @@ class Foresight:
 
         return sensitivity(self._study, importance, _reporting(on_progress))
 
+    def known_sensitivity(self) -> "Sensitivity | None":
+        """What `sensitivity` has measured already, if anything: without measuring."""
+        from workbench.sensitivity import known_sensitivity
+
+        return known_sensitivity(self._study)
+
+    def changeable(self) -> dict[str, list[str]]:
+        """The names of the layers whose channels can be cut ("prune") and whose weights can be rounded ("quantize").
+
+        Layers that have to be cut together are named by the first of them. The graph is walked once, in about a second.
+        """
+        from workbench.quantization.layers import weighted
+
+        structure = self.outline.structure("channel")
+        groups = [group.name for group in structure.groups] if structure else []
+        layers = list(weighted(self._study.module))
+        place = {name: index for index, name in enumerate(layers)}
+        return {"prune": sorted(groups, key=lambda name: place.get(name, len(place))), "quantize": layers}
+
     def prepare_predictions(self, seconds: float = 60.0, on_progress: OnProgress | None = None) -> None:
         """Measure what predictions go by, as far as it isn't yet: sensitivity, probes, and a table of speeds.
 

@@ -258,6 +258,11 @@ def sensitivity(study: "Study", importance: str = "l2", report: Report = lambda 
     WorkbenchError
         If the model has no layer that can be pruned or rounded.
     """
+    if study.dataset.task != "classification":
+        raise WorkbenchError(
+            "How much each layer suffers is told by the share of right answers, which only a classifier has.",
+            "Try recipes instead: they are measured by this study's own score.",
+        )
     outline = study.outline
     module = copy.deepcopy(study.module)
     layers = weighted(module)

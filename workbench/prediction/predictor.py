@@ -135,6 +135,9 @@ class Predictor:
     def _accuracy(self, recipe: Recipe, prospect: Prospect, size: Size, notes: list[str]) -> Estimate | None:
         if not len(recipe):
             return self.baseline.accuracy
+        if self.study.dataset.task != "classification":
+            notes.append(f"The {self.baseline.score.name} of a recipe is not predicted, only measured.")
+            return None
         if self._untrained is None or self.sensitivity is None:
             notes.append("How sensitive the layers are was not measured yet, so accuracy is not predicted.")
             return None
@@ -161,13 +164,13 @@ class Predictor:
 
     def _accuracies(self) -> tuple[AccuracyModel | None, Recovery]:
         """The models of accuracy without and with training."""
-        top = self.baseline.accuracy.value
+        top = self.baseline.score.value
         self._learned = [(t, p) for t, p in self.trials if p.epochs > 0]
         if self.sensitivity is None:
             return None, Recovery(top, [], [])
-        self._curves = Curves(self.baseline.accuracy.value, self.sensitivity)
+        self._curves = Curves(self.baseline.score.value, self.sensitivity)
         whole = Prospect(self.outline, self.runtime)
-        seen = [(whole, self.baseline.accuracy.value, self.baseline.samples)]
+        seen = [(whole, self.baseline.score.value, self.baseline.samples)]
         for found in self.probes.found.values():
             prospect = follow(Recipe.from_dict(found.recipe), self.outline, self.runtime)
             seen.append((prospect, found.right / found.samples, found.samples))
@@ -176,8 +179,8 @@ class Predictor:
         for trial, prospect in self.trials:
             if prospect.epochs == 0 and len(trial.recipe):
                 metrics = _measured(trial)
-                seen.append((prospect, metrics.accuracy.value, metrics.samples))
-                self._curves.add(prospect, metrics.accuracy.value, metrics.samples)
+                seen.append((prospect, metrics.score.value, metrics.samples))
+                self._curves.add(prospect, metrics.score.value, metrics.samples)
         rows = [features.untrained(prospect, prospect.size, self._curves, known=True) for prospect, *_ in seen]
         _, shares, samples = zip(*seen, strict=True)
         # how far curves of one importance hold for another is learned where both are known
@@ -187,7 +190,7 @@ class Predictor:
         self._untrained = AccuracyModel(rows, shares, samples)
         befores = [self._before(t.recipe, p, p.size).value for t, p in self._learned]
         known = [features.trained(p, p.size, b) for (_, p), b in zip(self._learned, befores, strict=True)]
-        return self._untrained, Recovery(top, known, [_measured(t).accuracy.value for t, _ in self._learned])
+        return self._untrained, Recovery(top, known, [_measured(t).score.value for t, _ in self._learned])
 
 
 def _foreign(step: Prune) -> bool:
