@@ -171,8 +171,11 @@ class Predictor:
         self._curves = Curves(self.baseline.score.value, self.sensitivity)
         whole = Prospect(self.outline, self.runtime)
         seen = [(whole, self.baseline.score.value, self.baseline.samples)]
-        for found in self.probes.found.values():
-            prospect = follow(Recipe.from_dict(found.recipe), self.outline, self.runtime)
+        followed: dict[str, Prospect] = self.outline.__dict__.setdefault("_followed", {})
+        for key, found in self.probes.found.items():
+            if key not in followed:  # they stay the same from one fit to the next
+                followed[key] = follow(Recipe.from_dict(found.recipe), self.outline, self.runtime)
+            prospect = followed[key]
             seen.append((prospect, found.right / found.samples, found.samples))
             self._curves.add(prospect, found.right / found.samples, found.samples)
         seen.sort(key=lambda observed: single(observed[0]) is None)  # of many, the last count
