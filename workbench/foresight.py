@@ -204,7 +204,7 @@ class Foresight:
         files = [*sorted((self._study.path / "sensitivity").glob("*")), self._study.path / "prediction" / "table.jsonl"]
         state = self._study.storage.complete(), *(path.stat().st_size for path in files if path.exists())
         if self._fitted is None or self._fitted[0] != state:
-            self._fitted = state, Predictor(self._study)
+            self._fitted = state, Predictor(self._study, self._fitted[1] if self._fitted else None)
         return self._fitted[1]
 
 

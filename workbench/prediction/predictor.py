@@ -33,9 +33,12 @@ class Predictor:
     Parameters
     ----------
     study : Study
+    before : Predictor, optional
+        One of the same study, fitted when less was known: what its probes lead to is not followed again.
     """
 
-    def __init__(self, study: "Study"):
+    def __init__(self, study: "Study", before: "Predictor | None" = None):
+        self.followed: dict[str, Prospect] = before.followed if before else {}
         self.study, self.outline, self.runtime = study, study.outline, study.runtime
         self.baseline = _measured(study.baseline)
         self.whole = self.outline.size({})
@@ -171,8 +174,10 @@ class Predictor:
         self._curves = Curves(self.baseline.score.value, self.sensitivity)
         whole = Prospect(self.outline, self.runtime)
         seen = [(whole, self.baseline.score.value, self.baseline.samples)]
-        for found in self.probes.found.values():
-            prospect = follow(Recipe.from_dict(found.recipe), self.outline, self.runtime)
+        for key, found in self.probes.found.items():
+            if key not in self.followed:
+                self.followed[key] = follow(Recipe.from_dict(found.recipe), self.outline, self.runtime)
+            prospect = self.followed[key]
             seen.append((prospect, found.right / found.samples, found.samples))
             self._curves.add(prospect, found.right / found.samples, found.samples)
         seen.sort(key=lambda observed: single(observed[0]) is None)  # of many, the last count

@@ -19,7 +19,7 @@ from workbench.prediction.table import measure_table, table_of
 from workbench.recipe import Recipe
 from workbench.search.budget import Budget
 from workbench.search.costs import Costs
-from workbench.search.goals import QUANTITIES, Goal, hypervolume, normalized, violation
+from workbench.search.goals import QUANTITIES, SCORES, Goal, hypervolume, normalized, violation
 from workbench.search.outcome import Outcome, Progress, measured, points, volume
 from workbench.search.rungs import Rungs
 from workbench.search.sampler import Sampler
@@ -36,7 +36,6 @@ STOPPED = "The search was stopped by the user."
 LATE = "The time of the search was spent before this trial was done."
 UNKNOWN = 0.3  # how far a figure may be from the baseline's that nothing is known of: deviation of its logarithm
 ROUNDS = 20  # of candidates that all turn out impossible, before the search gives up
-ACCURACIES = {"accuracy", "accuracy_drop"}
 EVERY, FINE = 3, 10.0  # every third trial, the box of the hypervolume is one point of accuracy high instead of ten
 TOLD = 3  # trials, after which what matters is computed anew
 LOOKS = 3  # candidates of a round that are tried without training before one is carried out
@@ -286,9 +285,9 @@ class Search:
 
     def _scale(self) -> np.ndarray:
         """What each objective counts: in every third trial a point of accuracy counts as much as ten else do."""
-        free = not self.goal.limits.keys() & ACCURACIES
+        free = not set(self.goal.limits) & set(SCORES)
         fine = FINE if free and self.predicting and len(self.history) % EVERY == EVERY - 1 else 1.0
-        return np.array([fine if name in ACCURACIES else 1.0 for name in self.goal.objectives])
+        return np.array([fine if name in SCORES else 1.0 for name in self.goal.objectives])
 
     def _draws(self, prediction: Prediction, noise: np.ndarray) -> np.ndarray:
         """Normalized objectives by what the prediction leaves open, shape (DRAWS, objectives)."""
