@@ -8,10 +8,11 @@ from workbench.runtimes.inductor import Inductor
 from workbench.runtimes.onnx_runtime import OnnxRuntime
 from workbench.runtimes.openvino import OpenVino
 from workbench.runtimes.packed import Packed
+from workbench.runtimes.sparse import Sparse
 from workbench.runtimes.torch_eager import TorchEager
 
 RUNTIMES: dict[str, Runtime] = {
-    runtime.name: runtime for runtime in (OnnxRuntime(), OpenVino(), TorchEager(), Inductor())
+    runtime.name: runtime for runtime in (OnnxRuntime(), OpenVino(), TorchEager(), Inductor(), Sparse())
 }
 
 PACKED = Packed()
