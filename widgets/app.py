@@ -14,6 +14,7 @@ import ipywidgets as w
 
 from widgets.browser import Browser
 from widgets.chosen import Chosen
+from widgets.cost import Cost
 from widgets.find import Find
 from widgets.following import follow
 from widgets.forecast import Forecast
@@ -58,6 +59,7 @@ class Workbench(w.VBox):
         self._given = study
         self._chosen: int | None = None
         self._origin: int | None = None
+        self._costs = Cost()
         self._fresh = True  # no goal was chosen yet
         self._acting = threading.RLock()  # the page, the progress bar and the watcher take turns
         self.browser = Browser(links=study is None and _served(), copied=text("copied"), why=text("why"))
@@ -86,6 +88,7 @@ class Workbench(w.VBox):
         self.run_button.add_class("wb-run").on_click(lambda _: _soon(lambda: self._guarded(self.run)))
         self.chosen = Chosen(self._ask)
         self.history = TrialHistory(guard=self._labelled)
+        self.cost = w.HTML().add_class("wb-cost")
         self.counter = w.HTML().add_class("wb-counter")
         self.plot = TradeoffPlot(self.study, dark=self.browser.dark)
         self.forecast = Forecast(self.plot.foresee, lambda study: self.workers.start(study, "prepare"))
@@ -177,6 +180,7 @@ class Workbench(w.VBox):
         self.plot.show(self.study)
         self.history.show(self.study)
         self.model.show(self.study)
+        self.cost.value = self._costs.told(self.study, self.editor.current)
         self.counter.value = text("counter", opened=self.study.test_openings)
 
     def load(self, recipe: Recipe) -> None:
@@ -204,6 +208,7 @@ class Workbench(w.VBox):
         if goal != OWN and self.study is not None and recipe != _goal(goal, self.study):
             self.goals.chosen = OWN
         self.forecast.ask(self.study, recipe)
+        self.cost.value = self._costs.told(self.study, recipe)
 
     def _choose(self, number: int | None, load: bool = True) -> None:
         if number is None or self.study is None or number == self._chosen:
@@ -301,7 +306,7 @@ class Workbench(w.VBox):
         goal = w.VBox([_heading("goal"), self.goals, find]).add_class("wb-panel")
         steps = w.VBox([w.HBox([_heading("steps"), self.undo]).add_class("wb-line"), self.editor]).add_class("wb-panel")
         knobs = w.VBox([model, goal, steps]).add_class("wb-knobs")
-        left = w.VBox([knobs, self.forecast, self.message, self.run_button]).add_class("wb-left")
+        left = w.VBox([knobs, self.forecast, self.cost, self.message, self.run_button]).add_class("wb-left")
         history = w.VBox([_heading("history"), self.history, self.counter]).add_class("wb-history")
         below = w.HBox([self.chosen.add_class("wb-panel"), history.add_class("wb-panel")]).add_class("wb-below")
         right = w.VBox([self.plot.add_class("wb-panel"), below]).add_class("wb-right")
