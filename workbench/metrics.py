@@ -123,6 +123,15 @@ class Metrics(BaseModel):
                 return given | {"accuracy": Estimate(**{name: dict(score)[name] for name in kept})}
         return given
 
+    def __repr__(self) -> str:
+        speed = f", {self.speedup.value:.2f}x" if self.speedup else ""
+        return f"Metrics({self.split}: {self.score.name} {self.score.text()}, {self.size_bytes:,} bytes{speed})"
+
+    def _repr_html_(self) -> str:
+        from workbench.cards import metrics_card
+
+        return metrics_card(self)
+
     @property
     def verdict(self) -> str:
         """``faster``, ``slower`` or ``no measurable change``; ``simulated`` where no kernel computes with it."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from workbench.trial import Trial
 
 MOST = 48  # samples shown of each kind of flip
+EXPORTED = "exports"  # the folder of a trial's files in other formats
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,29 @@ def sensitivity(trial: "Trial", against: int | None) -> Answer:
     return Answer(found.sentences(), found.rows())
 
 
+def exports(trial: "Trial", against: int | None) -> Answer:
+    """The trial written in every format that can be written here, into its folder; and why not in the others."""
+    from workbench.errors import WorkbenchError
+    from workbench.exports import EXPORTS
+
+    sentences, rows = [], []
+    for format in EXPORTS.values():
+        try:
+            made = format.export(trial, trial.study.storage.folder(trial.number) / EXPORTED / format.name)
+        except WorkbenchError as error:
+            sentences.append(f"{format.title}: {error}")
+            continue
+        parity = f"{made.parity.same_answers:.1%}"
+        facts = {"format": format.title, "folder": format.name, "parity": parity, "note": made.note}
+        rows.append({**facts, "files": "\n".join(file.name for file in made.files), "snippet": made.snippet})
+    return Answer(sentences, rows)
+
+
 QUESTIONS: dict[str, Callable[["Trial", int | None], Answer]] = {
     "changes": changes,
     "why": why,
     "sensitivity": sensitivity,
+    "exports": exports,
 }
 
 

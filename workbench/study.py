@@ -138,6 +138,11 @@ class Study(Foresight):
         what = f"{s['model']!r}, {s['dataset']!r}, runtime={s['runtime']!r}"
         return f"Study({what}, {len(self.trials)} trials in {self.path})"
 
+    def _repr_html_(self) -> str:
+        from workbench.cards import study_card
+
+        return study_card(self)
+
     def __reduce__(self) -> tuple:
         s = self.settings
         return _reopen, (self._model, self._dataset, s["runtime"], self.device, self.path, self.threads, self.batch)

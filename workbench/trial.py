@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, lookup
 from workbench.metrics import Metrics
 from workbench.recipe import Recipe
 from workbench.storage import FINISHED, Record
@@ -16,6 +16,7 @@ from workbench.storage import FINISHED, Record
 if TYPE_CHECKING:
     from torch import nn
 
+    from workbench.exports import Exported
     from workbench.runtimes import Runtime, Session
     from workbench.study import Study
     from workbench.why import Why
@@ -59,6 +60,11 @@ class Trial:
         speed = f", {m.speedup.value:.2f}x" if m.speedup else ""
         told = m.score.text() if m.accuracy else f"{m.score.name} {m.score.text()}"
         return f"Trial({self.number}, {self.recipe.describe()}: {told}, {m.size_bytes:,} bytes{speed})"
+
+    def _repr_html_(self) -> str:
+        from workbench.cards import trial_card
+
+        return trial_card(self)
 
     @property
     def finished(self) -> bool:
@@ -146,6 +152,34 @@ class Trial:
 
     def snippet(self) -> str:
         """Python code that runs the artifact without this project, from raw inputs on."""
+        return self.input_code() + "\n\n" + self.runtime.snippet(self.download_name())
+
+    def export(self, format: str, path: str | Path) -> "Exported":
+        """Write this trial in another format, and check what was written against the module.
+
+        Parameters
+        ----------
+        format : str
+            ``onnx``, ``openvino``, ``torch``, ``safetensors`` or ``packed``.
+        path : str or pathlib.Path
+            A folder, made where it isn't there.
+
+        Returns
+        -------
+        Exported
+            Its files, their size, the parity with the module, and code that runs them without this project.
+
+        Raises
+        ------
+        WorkbenchError
+            If there is no such format, what it needs isn't installed, or the trial can't be written in it.
+        """
+        from workbench.exports import EXPORTS
+
+        return lookup(EXPORTS, format, "format").export(self, path)
+
+    def input_code(self) -> str:
+        """Python code that makes prepared `inputs` of raw ones, which a snippet then takes."""
         dataset = self.study.dataset
         shape = ", ".join(map(str, dataset.sample_shape))
         kind = "int64)  # your tokens" if dataset.task == "language" else "float32)  # your raw inputs"
@@ -155,7 +189,7 @@ class Trial:
         if dataset.mean and dataset.std:
             mean, std = (f"np.float32({list(v)})[:, None, None]" for v in (dataset.mean, dataset.std))
             lines.append(f"inputs = (inputs - {mean}) / {std}")
-        return "\n".join(lines) + "\n\n" + self.runtime.snippet(self.download_name())
+        return "\n".join(lines)
 
     def download_name(self) -> str:
         """A name for the artifact outside the study, such as ``lenet5-mnist-3.onnx``."""
