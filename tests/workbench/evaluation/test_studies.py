@@ -83,7 +83,7 @@ def regression(tmp_path_factory) -> Study:
     dataset = Dataset(**splits, classes=["progression"], name="diabetes")
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(10, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1))
-    study = Study(_learn(module, dataset, 60, 0.01), dataset, path=tmp_path_factory.mktemp("studies") / "regression")
+    study = Study(_learn(module, dataset, 15, 0.01), dataset, path=tmp_path_factory.mktemp("studies") / "regression")
     study.run(RECIPE)
     study.run(Recipe([Prune(ratio=0.9), Finetune(learning_rate=1e-5)]))
     return study
