@@ -1,11 +1,9 @@
 """The workbench: pick a model, say what matters, run, and see what it costs and what it buys."""
 
 import asyncio
-import functools
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from html import escape
@@ -16,7 +14,9 @@ import ipywidgets as w
 
 from widgets.browser import Browser
 from widgets.chosen import Chosen
+from widgets.cost import Cost
 from widgets.find import Find
+from widgets.following import follow
 from widgets.forecast import Forecast
 from widgets.goals import OWN, GoalButtons
 from widgets.header import Header
@@ -24,6 +24,7 @@ from widgets.history import TrialHistory
 from widgets.model_card import ModelCard
 from widgets.own import OwnFiles
 from widgets.pickers import Pickers
+from widgets.pool import workers
 from widgets.recipe_editor import RecipeEditor
 from widgets.texts import speak, text
 from widgets.tradeoff import TradeoffPlot
@@ -32,13 +33,11 @@ from widgets.work import WorkBar
 from workbench import Recipe, Study, Trial, WorkbenchError
 from workbench.goals import goal_recipe
 from workbench.questions import Answer
-from workbench.workers import Job, LocalWorkers
+from workbench.workers import Job
 
 SETTLE = 0.5  # seconds between a click on Run and the reading of the knobs
-LOOK = 1.0  # seconds between two looks at the study's folder
 FIRST = ("prune", "distill", "quantize")
 GOAL = "balanced"
-STYLE = Path(__file__).with_name("theme.css")
 log = logging.getLogger(__name__)
 
 
@@ -56,22 +55,24 @@ class Workbench(w.VBox):
     def __init__(self, study: Study | None = None, path: str | Path | None = None):
         self.folder = Path(path or os.environ.get("WORKBENCH_STUDIES", "runs"))
         self.study: Study | None = None
-        self.workers = _workers()
+        self.workers = workers()
         self._given = study
         self._chosen: int | None = None
         self._origin: int | None = None
+        self._costs = Cost()
         self._fresh = True  # no goal was chosen yet
         self._acting = threading.RLock()  # the page, the progress bar and the watcher take turns
-        self.browser = Browser(links=study is None and _served(), copied=text("copied"))
+        self.browser = Browser(links=study is None and _served(), copied=text("copied"), why=text("why"))
         self.work = WorkBar(on_done=self._finished, on_progress=self._progressed)
         self._build()
         super().__init__(self._page())
         self.add_class("wb-app")
         self.browser.observe(lambda change: self.plot.dress(change["new"]), "dark")
+        self.browser.observe(lambda _: self.plot.drawing.renew(), "seen")
         self.browser.observe(lambda change: self._guarded(lambda: self._follow(change["new"])), "query")
         self._guarded(lambda: self._set_study(study or self.pickers.study(self.folder)))
         self._guarded(self._opened)
-        threading.Thread(target=self._watch, daemon=True).start()
+        follow(self, lambda: self.study, lambda: self._guarded(self.refresh))
 
     def _build(self) -> None:
         """Make every panel, in the language in use."""
@@ -87,6 +88,7 @@ class Workbench(w.VBox):
         self.run_button.add_class("wb-run").on_click(lambda _: _soon(lambda: self._guarded(self.run)))
         self.chosen = Chosen(self._ask)
         self.history = TrialHistory(guard=self._labelled)
+        self.cost = w.HTML().add_class("wb-cost")
         self.counter = w.HTML().add_class("wb-counter")
         self.plot = TradeoffPlot(self.study, dark=self.browser.dark)
         self.forecast = Forecast(self.plot.foresee, lambda study: self.workers.start(study, "prepare"))
@@ -124,6 +126,7 @@ class Workbench(w.VBox):
         self.study, self._chosen, self._origin = study, None, None
         self.run_button.disabled = study is None
         self.find.study = study
+        self.editor.about(study)
 
     def _opened(self) -> None:
         """Show the study from the start; measure its baseline where it has none."""
@@ -177,6 +180,7 @@ class Workbench(w.VBox):
         self.plot.show(self.study)
         self.history.show(self.study)
         self.model.show(self.study)
+        self.cost.value = self._costs.told(self.study, self.editor.current)
         self.counter.value = text("counter", opened=self.study.test_openings)
 
     def load(self, recipe: Recipe) -> None:
@@ -204,6 +208,7 @@ class Workbench(w.VBox):
         if goal != OWN and self.study is not None and recipe != _goal(goal, self.study):
             self.goals.chosen = OWN
         self.forecast.ask(self.study, recipe)
+        self.cost.value = self._costs.told(self.study, recipe)
 
     def _choose(self, number: int | None, load: bool = True) -> None:
         if number is None or self.study is None or number == self._chosen:
@@ -263,10 +268,11 @@ class Workbench(w.VBox):
         picked = self.pickers.picked()
         speak(language)
         self.work.restate()
-        self.browser.copied = text("copied")
+        self.browser.copied, self.browser.why = text("copied"), text("why")
         searching = self.find
         self._build()
         self.find.study = self.study
+        self.editor.about(self.study)
         self.find.follow(searching.task)
         self.pickers.pick(picked)
         self.goals.chosen = goal
@@ -277,17 +283,7 @@ class Workbench(w.VBox):
         self.refresh()
         self._chosen = None
         self._choose(chosen, load=False)
-
-    def _watch(self) -> None:
-        """Notice what another page or process adds to the study."""
-        seen: tuple = ()
-        while self.comm is not None:
-            time.sleep(LOOK)
-            study = self.study
-            now = (study.path, _changed(study)) if study else ()
-            if now != seen:
-                seen = now
-                self._guarded(self.refresh)
+        self.plot.drawing.renew()
 
     def _guarded(self, action: Callable[[], Any]) -> None:
         try:
@@ -310,12 +306,11 @@ class Workbench(w.VBox):
         goal = w.VBox([_heading("goal"), self.goals, find]).add_class("wb-panel")
         steps = w.VBox([w.HBox([_heading("steps"), self.undo]).add_class("wb-line"), self.editor]).add_class("wb-panel")
         knobs = w.VBox([model, goal, steps]).add_class("wb-knobs")
-        left = w.VBox([knobs, self.forecast, self.message, self.run_button]).add_class("wb-left")
+        left = w.VBox([knobs, self.forecast, self.cost, self.message, self.run_button]).add_class("wb-left")
         history = w.VBox([_heading("history"), self.history, self.counter]).add_class("wb-history")
         below = w.HBox([self.chosen.add_class("wb-panel"), history.add_class("wb-panel")]).add_class("wb-below")
         right = w.VBox([self.plot.add_class("wb-panel"), below]).add_class("wb-right")
-        style = w.HTML(f"<style>{STYLE.read_text(encoding='utf-8')}</style>", layout=w.Layout(display="none"))
-        return [style, self.browser, self.header, w.HBox([left, right]).add_class("wb-page")]
+        return [self.browser, self.header, w.HBox([left, right]).add_class("wb-page")]
 
 
 def _soon(action: Callable[[], None]) -> None:
@@ -337,19 +332,6 @@ def _goal(name: str, study: Study) -> Recipe | None:
         return None
 
 
-@functools.cache
-def _workers() -> LocalWorkers:
-    """One pool for all the panels of a kernel."""
-    return LocalWorkers()
-
-
 def _served() -> bool:
     """Whether Voila shows this page, so that its address is ours."""
     return os.environ.get("WORKBENCH_BOKEH") == "served" or os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
-
-
-def _changed(study: Study) -> float:
-    try:
-        return (study.path / "study.db").stat().st_mtime
-    except OSError:  # what is left of the study says why, once it is looked at
-        return 0.0

@@ -35,6 +35,22 @@ function nameHandles(root) {
   for (const row of root.querySelectorAll(".wb-scroll:not([tabindex])")) row.tabIndex = 0;
 }
 
+// Beside each knob, the way to the lesson on it: where the server of this page has the lessons.
+function leadToLessons(root, word) {
+  const server = document.querySelector("script[src*='voila/static/bokeh.min.js']");
+  if (!server) return;
+  for (const knob of root.querySelectorAll("[class*=wb-why-]:not(.wb-led)")) {
+    const [, file, heading] = /wb-why-(\S+)--(\S+)/.exec(knob.className);
+    knob.classList.add("wb-led");
+    const label = knob.querySelector(".widget-label, label")?.textContent.trim();
+    const link = Object.assign(document.createElement("a"), { className: "wb-why", textContent: "?", target: "_blank" });
+    link.href = server.src.replace("bokeh.min.js", `lessons/${file}.html#${heading}`);
+    link.title = word;
+    link.setAttribute("aria-label", `${word}: ${label || heading.replaceAll("-", " ")}`);
+    knob.append(link);
+  }
+}
+
 function save(name, kind, content) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([content], { type: kind }));
@@ -117,11 +133,17 @@ function render({ model, el }) {
     }
   };
   const themes = new MutationObserver(paint);
-  const names = new MutationObserver(() => nameHandles(root() ?? el));
+  const name = () => {
+    nameHandles(root() ?? el);
+    leadToLessons(root() ?? el, model.get("why"));
+  };
+  const names = new MutationObserver(name);
   const start = () => {
     if (!root()) return requestAnimationFrame(start);
+    model.set("seen", model.get("seen") + 1);
+    model.save_changes();
     paint();
-    nameHandles(root());
+    name();
     names.observe(root(), { childList: true, subtree: true });
     root().addEventListener("click", clicked);
     root().addEventListener("keydown", pressed);

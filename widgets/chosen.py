@@ -5,13 +5,14 @@ from html import escape
 import ipywidgets as w
 
 from widgets.files import Exports, files_page, recipe_page
+from widgets.foreseen import Foreseen
 from widgets.inside import Ask, Flips, Layers, Question, Why
 from widgets.result import ResultCard, title
 from widgets.sensitive import Sensitive
 from widgets.texts import text
 from workbench import Study, Trial
 
-TABS = ("summary", "layers", "sensitivity", "flips", "why", "recipe", "files")
+TABS = ("summary", "layers", "sensitivity", "flips", "why", "foreseen", "recipe", "files")
 BASELINE = -1
 
 
@@ -36,9 +37,10 @@ class Chosen(w.VBox):
         )
         self.card, self.layers, self.flips, self.why = ResultCard(), Layers(ask), Flips(ask), Why(ask)
         self.sensitive = Sensitive(ask)
-        self.recipe, self.files, self.exports = w.HTML(), w.HTML(), Exports(ask)
+        self.foreseen, self.recipe, self.files, self.exports = Foreseen(), w.HTML(), w.HTML(), Exports(ask)
         files = w.VBox([self.files, self.exports])
-        pages = [self.card, self.layers, self.sensitive, self.flips, self.why, self.recipe, files]
+        asking = self.layers, self.sensitive, self.flips, self.why
+        pages = [self.card, *asking, self.foreseen, self.recipe, files]
         self.tabs = w.Tab(pages, titles=tuple(text(f"tab.{tab}") for tab in TABS), selected_index=0)
         super().__init__([w.HBox([self.heading, self.against]).add_class("wb-chosen-head"), self.tabs])
         self.add_class("wb-chosen")
@@ -53,7 +55,7 @@ class Chosen(w.VBox):
         self.card.clear()
         for question in self._questions:
             question.about(None)
-        self.recipe.value = self.files.value = ""
+        self.foreseen.value = self.recipe.value = self.files.value = ""
         self.against.layout.display = "none"
 
     def show(self, trial: Trial) -> None:
@@ -64,7 +66,7 @@ class Chosen(w.VBox):
         if again and not trial.finished:
             self.card.show(trial)
             return
-        self.recipe.value = self.files.value = ""
+        self.foreseen.value = self.recipe.value = self.files.value = ""
         self._offer(trial)
         self._beside()
 
@@ -111,6 +113,8 @@ class Chosen(w.VBox):
         page = self.tabs.children[self.tabs.selected_index or 0]
         if isinstance(page, Question):
             page.look()
+        elif self.trial is not None and page is self.foreseen:
+            self.foreseen.show(self.trial.study)
         elif self.trial is not None and page is self.recipe:
             page.value = page.value or recipe_page(self.trial)
         elif self.trial is not None and self.files in getattr(page, "children", ()):

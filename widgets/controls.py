@@ -5,25 +5,32 @@ from typing import Any
 
 import ipywidgets as w
 
+from widgets.by_layer import LayerFacts, LayerFold, LayersField
+from widgets.lessons import mark
+from widgets.texts import text
+from widgets.told import label_and_help, summary, unit
 from workbench import WorkbenchError
 from workbench.knobs import Knob, knobs
 from workbench.steps import Step
 
 WIDE = w.Layout(width="auto", min_width="0")
 STYLE = {"description_width": "112px"}
+USUAL = {"prune": "ratio", "quantize": "weight_bits"}
+"""By step, the knob whose figure a layer has that has none of its own."""
 
 
-def control(knob: Knob) -> w.Widget:
-    """The control that suits a knob: slider, list, switch or field, with its label, unit, range and help."""
-    label = f"{knob.label} ({knob.unit})" if knob.unit else knob.label
-    common = {"description": knob.label, "tooltip": f"{label}: {knob.help}", "layout": WIDE, "style": STYLE}
+def control(knob: Knob, step: str = "") -> w.Widget:
+    """The control that suits a knob of a step: slider, list, switch or field, with its label, unit, range and help."""
+    name, told = label_and_help(step, knob)
+    label = f"{name} ({unit(knob)})" if knob.unit else name
+    common = {"description": name, "tooltip": f"{label}: {told}", "layout": WIDE, "style": STYLE}
     if knob.kind == "choice":
         options = [(_choice_text(choice, knob), choice) for choice in knob.choices]
         return w.Dropdown(options=options, value=knob.default, **common)
     if knob.kind == "switch":
         return w.Checkbox(value=knob.default, indent=False, **common)
     if knob.kind == "layers":
-        return LayersField(**common)
+        return LayersField(knob, step, **common)
     if knob.kind == "text":
         return w.Text(value=str(knob.default), continuous_update=False, **common)
     if knob.log:
@@ -58,36 +65,6 @@ class _LogSlider(w.SelectionSlider):
             self.options = _named(self.figures)
 
 
-class LayersField(w.VBox):
-    """A figure for each layer that is named: ``conv1=0.3, fc1=0.9``."""
-
-    def __init__(self, description: str, tooltip: str, **common: Any):
-        self.description = description
-        self.field = w.Text(description=description, tooltip=tooltip, placeholder="conv1=0.3, fc1=0.9", **common)
-        super().__init__([self.field])  # with a tooltip of its own, a box fails in the browser
-
-    @property
-    def value(self) -> dict[str, float]:
-        """The table; raises `WorkbenchError` on a text that is none."""
-        table = {}
-        for entry in filter(None, (part.strip() for part in self.field.value.split(","))):
-            name, _, figure = (part.strip() for part in entry.partition("="))
-            try:
-                table[name] = float(figure)
-            except ValueError:
-                name = ""
-            if not name:
-                raise WorkbenchError(
-                    f"{self.description}: '{entry}' names no layer and figure.",
-                    "Write layer=figure, such as conv1=0.3.",
-                )
-        return table
-
-    @value.setter
-    def value(self, table: dict[str, float]) -> None:
-        self.field.value = ", ".join(f"{name}={figure:g}" for name, figure in table.items())
-
-
 def _named(figures: list[float]) -> list[tuple[str, float]]:
     return [(f"{figure:g}", figure) for figure in figures]
 
@@ -100,23 +77,31 @@ class StepPanel(w.VBox):
     step : type of Step
     on : bool
         Whether the step is part of the recipe at first.
+    ask : callable
+        Called when somebody wants to see the layers; `offer` is the answer.
     """
 
-    def __init__(self, step: type[Step], on: bool = True):
+    def __init__(self, step: type[Step], on: bool = True, ask: Callable[[], None] = lambda: None):
         self.declared = step
-        self.controls = {knob.name: control(knob) for knob in knobs(step)}
+        self.controls = {knob.name: control(knob, step.key()) for knob in knobs(step)}
+        for name, widget in self.controls.items():
+            (widget.field if isinstance(widget, LayersField) else widget).add_class(mark(step.key(), name))
         self.switch = w.Checkbox(
-            value=on, description=step.__name__, tooltip=step.summary(), indent=False, layout=w.Layout(width="auto")
+            value=on, description=step.__name__, tooltip=summary(step), indent=False, layout=w.Layout(width="auto")
         )
         self.switch.add_class("wb-switch")
         plain = [self.controls[k.name] for k in knobs(step) if not k.advanced]
-        folded = [self.controls[k.name] for k in knobs(step) if k.advanced]
-        more = w.Accordion([w.VBox(folded)], titles=("More",), selected_index=None)
+        self.tables = [widget for widget in self.controls.values() if isinstance(widget, LayersField)]
+        folded = [self.controls[k.name] for k in knobs(step) if k.advanced and k.kind != "layers"]
+        more = w.Accordion([w.VBox(folded)], titles=(text("step.more"),), selected_index=None)
         more.add_class("wb-more")
-        self.body = w.VBox([*plain, *([more] if folded else [])])
+        self.folds = [LayerFold(table, ask) for table in self.tables]
+        self.body = w.VBox([*plain, *([more] if folded else []), *self.folds])
         super().__init__([self.switch, self.body])
         self.add_class("wb-step")
         self.switch.observe(self._show, "value")
+        if usual := self.controls.get(USUAL.get(step.key(), "")):
+            usual.observe(lambda _: self._follow(), "value")
         self._show()
 
     def step(self) -> Step | None:
@@ -139,6 +124,22 @@ class StepPanel(w.VBox):
                 widget.options = [*widget.options, (str(value), value)]
             widget.value = value
 
+    @property
+    def looked_into(self) -> bool:
+        """Whether its table by layer is open."""
+        return any(fold.selected_index == 0 for fold in self.folds)
+
+    def offer(self, facts: LayerFacts) -> None:
+        """Show the layers of a study."""
+        for table in self.tables:
+            table.offer(facts)
+        self._follow()
+
+    def _follow(self) -> None:
+        usual = self.controls.get(USUAL.get(self.declared.key(), ""))
+        for table in self.tables if usual is not None else ():
+            table.follow(float(usual.value))  # type: ignore[union-attr]
+
     def on_change(self, told: Callable[[], None]) -> None:
         """Call a function whenever the switch or a knob is moved."""
         for widget in (self.switch, *self.controls.values()):
@@ -158,7 +159,7 @@ def _plain(step: type[Step], name: str, value: Any) -> Any:
 
 
 def _choice_text(choice: Any, knob: Knob) -> str:
-    return f"{choice} {knob.unit}" if knob.unit else str(choice)
+    return f"{choice} {unit(knob)}" if knob.unit else str(choice)
 
 
 def _format(step: float) -> str:

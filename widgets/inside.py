@@ -5,6 +5,7 @@ from concurrent.futures import CancelledError, Future
 from html import escape
 
 import ipywidgets as w
+import traitlets
 
 from widgets.texts import text
 from workbench import Trial, WorkbenchError
@@ -25,11 +26,12 @@ class Question(w.VBox):
     question : str
     """
 
+    answer = traitlets.Instance(Answer, allow_none=True, help="The answer, once it is there.")
+
     def __init__(self, ask: Ask, question: str):
         self._ask, self.question = ask, question
         self._about: tuple[Trial, int | None] | None = None
         self._asked = False
-        self.answer: Answer | None = None
         self.shown = w.HTML()
         super().__init__([self.shown])
         self.add_class("wb-inside")
@@ -55,7 +57,7 @@ class Question(w.VBox):
         try:
             future = self._ask(trial, self.question, against)
         except WorkbenchError as error:
-            self.shown.value = _sorry(error)
+            self.shown.value = sorry(error)
             return
         future.add_done_callback(lambda done: self._told(done, about))
 
@@ -71,9 +73,9 @@ class Question(w.VBox):
         except CancelledError:
             self.shown.value = f"<p class='wb-bad'>{text('inside.broken')}</p>"
         except WorkbenchError as error:
-            self.shown.value = _sorry(error)
+            self.shown.value = sorry(error)
         except Exception as error:  # a worker that died, or could not load the study
-            self.shown.value = _sorry(WorkbenchError(f"This could not be answered: {type(error).__name__}: {error}."))
+            self.shown.value = sorry(WorkbenchError(f"This could not be answered: {type(error).__name__}: {error}."))
 
     def _tell(self, answer: Answer) -> None:
         self.answer = answer
@@ -153,5 +155,6 @@ def _picture(sample: dict) -> str:
     return f"<img src='{sample['picture']}' alt='{text('flips.sample', index=sample['index'])}'>"
 
 
-def _sorry(error: WorkbenchError) -> str:
+def sorry(error: WorkbenchError) -> str:
+    """A refusal, as the page shows it."""
     return f"<p class='wb-bad'>{escape(str(error))}</p>"

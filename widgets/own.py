@@ -91,15 +91,20 @@ def _seen(study: Study, left_out: list[str]) -> str:
 
 
 def _layers(study: Study) -> str:
-    """Each layer with weights, and how many it has."""
+    """Each layer with weights, how many it has, and what can be done to it."""
+    can = study.changeable()
     rows = [
         f"<tr><th scope='row'>{escape(name)}</th><td>{type(layer).__name__}</td>"
-        f"<td>{' x '.join(map(str, layer.weight.shape))}</td></tr>"
+        f"<td>{' x '.join(map(str, layer.weight.shape))}</td><td>{_doable(name, can)}</td></tr>"
         for name, layer in study.module.named_modules()
         if getattr(layer, "weight", None) is not None
     ]
     summary = text("own.layers", count=len(rows))
     return f"<details><summary>{summary}</summary><div class='wb-scroll'><table>{''.join(rows)}</table></div></details>"
+
+
+def _doable(layer: str, can: dict[str, list[str]]) -> str:
+    return ", ".join(text(f"own.can.{what}") for what, layers in can.items() if layer in layers)
 
 
 def _file(accept: str, key: str) -> w.FileUpload:

@@ -1,5 +1,7 @@
 """A recipe as cards: one for each step, in their order, to turn on and off, fold, move, add and remove."""
 
+import logging
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
@@ -7,13 +9,15 @@ from html import escape
 import ipywidgets as w
 import traitlets
 
+from widgets.by_layer import LayerFacts
 from widgets.controls import StepPanel
 from widgets.texts import text
 from widgets.words import knob_words
-from workbench import Recipe, WorkbenchError
+from workbench import Recipe, Study, WorkbenchError
 from workbench.steps import STEPS, Step
 
 ADD = ""
+log = logging.getLogger(__name__)
 
 
 class RecipeEditor(w.VBox):
@@ -28,6 +32,7 @@ class RecipeEditor(w.VBox):
     current = traitlets.Instance(Recipe, allow_none=True, help="The recipe as the knobs stand; None where it is none.")
 
     def __init__(self, steps: Sequence[str] = ()):
+        self._study: Study | None = None
         self.cards: list[StepCard] = []
         self._loading = False
         self._box = w.VBox()
@@ -92,9 +97,32 @@ class RecipeEditor(w.VBox):
             card.unfolded.value = not folded
 
     def _new(self, step: type[Step]) -> "StepCard":
-        card = StepCard(step, self._move, self._remove)
+        card = StepCard(step, self._move, self._remove, self._look)
         card.on_change(self._changed)
         return card
+
+    def about(self, study: Study | None) -> None:
+        """Offer the layers of this study from now on."""
+        self._study = study
+        for card in self.cards:
+            card.offer(LayerFacts({}))
+        self._look()
+
+    def _look(self) -> None:
+        """Where somebody looks at layers, find them, in a thread, and offer them on every card."""
+        study = self._study
+        if study is not None and any(card.looked_into for card in self.cards):
+            threading.Thread(target=self._offer, args=(study,), daemon=True).start()
+
+    def _offer(self, study: Study) -> None:
+        try:
+            facts = LayerFacts.of(study)
+        except Exception:  # without the table there is still the text
+            log.exception("the layers could not be listed")
+            return
+        if study is self._study:
+            for card in self.cards:
+                card.offer(facts)
 
     def _add_chosen(self, change: dict) -> None:
         if change["new"] != ADD:
@@ -141,12 +169,18 @@ class RecipeEditor(w.VBox):
 class StepCard(StepPanel):
     """A step's panel that can be folded into a line, moved and removed."""
 
-    def __init__(self, step: type[Step], move: "Callable[[StepCard, int], None]", remove: "Callable[[StepCard], None]"):
+    def __init__(
+        self,
+        step: type[Step],
+        move: "Callable[[StepCard, int], None]",
+        remove: "Callable[[StepCard], None]",
+        look: Callable[[], None] = lambda: None,
+    ):
         self.unfolded = w.ToggleButton(
             value=False, layout=w.Layout(width="26px", height="24px"), tooltip=text("step.knobs", step=step.__name__)
         )
         self.gist = w.HTML()
-        super().__init__(step)
+        super().__init__(step, ask=look)
         self.up, self.down, self.out = (
             w.Button(
                 description=sign,

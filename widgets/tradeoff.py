@@ -8,6 +8,7 @@ import ipywidgets as w
 import traitlets
 from bokeh.layouts import row
 from bokeh.models import (
+    BasicTickFormatter,
     BoxSelectTool,
     ColumnDataSource,
     CustomJSTickFormatter,
@@ -25,6 +26,7 @@ from widgets.bokeh_script import load_bokeh
 from widgets.texts import text, translated
 from widgets.words import recipe_words
 from workbench import Study, Trial
+from workbench.estimates import Score
 from workbench.metrics import bytes_text
 
 # Okabe and Ito's palette, which colour-blind people can tell apart; shapes differ as well.
@@ -65,11 +67,41 @@ def method(trial: Trial) -> str:
 
 
 class CurrentBokehModel(BokehModel):
-    """A Bokeh model that a page which comes later sees as it is then, not as it was made."""
+    """A Bokeh model that a page which comes later sees as it is then, not as it was made.
+
+    Changes are told to a page as they happen; what is told before the page shows the plot is lost, hence `renew`.
+    """
+
+    _stale = False
+
+    def renew(self) -> None:
+        """Send the whole model again, where it changed since it was sent."""
+        if self._stale:
+            self.send_state("render_bundle")
+
+    def _document_patched(self, event: Any) -> None:
+        self._stale = True
+        super()._document_patched(event)
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> Any:
-        self._trait_values["render_bundle"] = self._model_to_traits(self._model)
+        bundle = self._model_to_traits(self._model)
+        _free(bundle["docs_json"])
+        self._trait_values["render_bundle"] = bundle
+        self._stale = False
         return super().get_state(key, drop_defaults)
+
+
+def _free(part: Any) -> None:
+    """Let scales find their ends anew: those that an earlier page found would hold for good."""
+    if isinstance(part, dict):
+        if part.get("name") == "DataRange1d":
+            for end in ("start", "end"):
+                part.get("attributes", {}).pop(end, None)
+        for inner in part.values():
+            _free(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            _free(inner)
 
 
 class TradeoffPlot(w.VBox):
@@ -93,20 +125,33 @@ class TradeoffPlot(w.VBox):
         self.ahead = ColumnDataSource({name: [] for name in AHEAD})
         self.fronts = {x: ColumnDataSource({"x": [], "y": []}) for x in ("size", "latency")}
         self._marking = False
-        self.figures = [
-            self._figure("size", text("plot.size"), "log"),
-            self._figure("latency", text("plot.latency"), "linear"),
-        ]
-        self.figures[1].y_range = self.figures[0].y_range
         self.source.selected.on_change("indices", self._tapped)
         self.failed.selected.on_change("indices", self._tapped_margin)
         load_bokeh()
-        self._row = row(*self.figures, sizing_mode="stretch_width")
-        self.dress(dark)
+        self._dark = dark
+        self.logs = {x: _log(x, on=x == "size") for x in self.fronts}
         if study is not None:
             self.show(study)
-        super().__init__([_tools(), CurrentBokehModel(self._row)])
+        self.figures = [self._scaled(x) for x in self.fronts]
+        self.figures[1].y_range = self.figures[0].y_range
+        self._row = row(*self.figures, sizing_mode="stretch_width")
+        self.dress(dark)
+        self.drawing = CurrentBokehModel(self._row)
+        super().__init__([_tools(), *self.logs.values(), self.drawing])
         self.add_class("wb-plot")
+        for place, (x, log) in enumerate(self.logs.items()):
+            log.observe(lambda _, place=place, x=x: self._rescale(place, x), "value")
+
+    def _scaled(self, x: str) -> Any:
+        return self._figure(x, text(f"plot.{x}"), "log" if self.logs[x].value else "linear")
+
+    def _rescale(self, place: int, x: str) -> None:
+        """Draw one figure anew, as an axis can't change its scale."""
+        figure = self._scaled(x)
+        figure.y_range = self.figures[1 - place].y_range
+        self.figures[place] = figure
+        self.dress(self._dark)
+        self._row.children = list(self.figures)
 
     def show(self, study: Study) -> None:
         """Draw the study as it is now."""
@@ -117,16 +162,28 @@ class TradeoffPlot(w.VBox):
         columns: dict[str, list] = {name: [r[name] for r in rows] for name in COLUMNS}
         if any(columns[name] != list(self.source.data[name]) for name in COLUMNS):
             self.source.data = columns
+        if baseline and baseline.metrics:
+            self._scale(baseline.metrics.score)
         lost = _margin([t for t in everything if t.finished and t.state != "complete"])
         if lost != dict(self.failed.data):
             self.failed.data = lost
         for x, front in self.fronts.items():
             objective = "size_bytes" if x == "size" else "latency"
-            best = {t.number for t in study.pareto(["accuracy", objective])} if rows else set()
+            best = {t.number for t in study.pareto(["score", objective])} if rows else set()
             points = sorted((r[x], r["accuracy"]) for r in rows if r["number"] in best)
             line = {"x": [p[0] for p in points], "y": [p[1] for p in points]}
             if line != front.data:
                 front.data = line
+
+    def _scale(self, score: Score) -> None:
+        """Name the vertical axis after the score, what is better above."""
+        if score.name == "accuracy":
+            return
+        name = translated("score", score.name, score.title)
+        for plot in self.figures:
+            plot.yaxis.axis_label = text("plot.score", name=name)
+            plot.yaxis.formatter = BasicTickFormatter()
+            plot.y_range.flipped = score.better < 0
 
     def foresee(self, ahead: dict[str, Any] | None) -> None:
         """Show where a recipe would land, hollow, with its intervals; None shows nothing."""
@@ -147,6 +204,7 @@ class TradeoffPlot(w.VBox):
 
     def dress(self, dark: bool) -> None:
         """Draw in the colours of the light or of the dark theme."""
+        self._dark = dark
         ground, ink, grid, front = INK[dark]
         self._row.styles = {"background": ground}
         for plot in self.figures:
@@ -191,6 +249,9 @@ class TradeoffPlot(w.VBox):
         plot.yaxis.formatter = NumeralTickFormatter(format="0.0%")
         if x == "size":
             plot.xaxis.formatter = CustomJSTickFormatter(code=BYTES)
+        elif scale == "log":
+            plot.xaxis.formatter = NumeralTickFormatter(format="0.[0000]")
+        if scale == "log":
             plot.xaxis.ticker = LogTicker(mantissas=[1, 2, 5])
         else:
             plot.xaxis.ticker.desired_num_ticks = 5
@@ -241,6 +302,8 @@ class TradeoffPlot(w.VBox):
         plot.legend.location = "bottom_right"
         plot.legend.background_fill_alpha = 0.6
         plot.legend.label_text_font_size = "11px"
+        plot.legend.spacing, plot.legend.padding, plot.legend.margin = 0, 4, 6
+        plot.legend.label_height = plot.legend.glyph_height = 15
         plot.legend.visible = x == "size"
         plot.toolbar.logo = None
         return plot
@@ -254,6 +317,13 @@ def _tools() -> w.HTML:
         for kind in ("csv", "svg", "full")
     )
     return w.HTML(f"<div class='wb-plot-tools'>{buttons}</div>")
+
+
+def _log(x: str, on: bool) -> w.ToggleButton:
+    """The switch between a logarithmic and a linear axis."""
+    help = text("plot.log.help", axis=text(f"plot.{x}"))
+    button = w.ToggleButton(value=on, description=text("plot.log"), tooltip=help, layout=w.Layout(width="auto"))
+    return button.add_class("wb-log").add_class(f"wb-log-{x}")
 
 
 def _ahead(plot: Any, x: str, source: ColumnDataSource) -> Any:
@@ -283,16 +353,16 @@ def _row(trial: Trial, baseline: Trial) -> dict[str, Any]:
     out: dict[str, Any] = {
         "number": trial.number,
         "size": m.size_bytes,
-        "accuracy": m.accuracy.value,
-        "accuracy_low": m.accuracy.low,
-        "accuracy_high": m.accuracy.high,
+        "accuracy": m.score.value,
+        "accuracy_low": m.score.low,
+        "accuracy_high": m.score.high,
         "method": method(trial),
         "color": color,
         "marker": marker,
         "dot": 20 if marker == "star" else 13,
         "recipe": recipe_words(trial.recipe),
         "size_text": bytes_text(m.size_bytes),
-        "accuracy_text": f"{m.accuracy.value:.2%} [{m.accuracy.low:.2%}, {m.accuracy.high:.2%}]",
+        "accuracy_text": f"{m.score.text()} [{m.score.text(m.score.low)}, {m.score.text(m.score.high)}]",
     }
     if m.speedup is None and len(trial.recipe):
         told = text("plot.simulated") if m.simulated else text("plot.unpaired")

@@ -8,6 +8,7 @@ from html import escape
 import ipywidgets as w
 
 from widgets.texts import text
+from widgets.words import recipe_words
 from workbench import WorkbenchError
 from workbench.workers import Job
 
@@ -36,24 +37,50 @@ class WorkBar(w.HBox):
             description=text("work.cancel"), tooltip=text("work.cancel.help"), layout=w.Layout(width="84px")
         )
         self.cancel.on_click(lambda _: self._stop())
-        super().__init__([self.bar, self.text, self.cancel])
+        self.waiting = w.Dropdown(options=[], tooltip=text("work.waiting.help"), layout=w.Layout(width="190px"))
+        self.remove = w.Button(description="✕", tooltip=text("work.remove"), layout=w.Layout(width="34px"))
+        self.remove.on_click(lambda _: self._withdraw())
+        super().__init__([self.bar, self.text, self.waiting, self.remove, self.cancel])
         self.add_class("wb-work")
         self._rest()
 
     def watch(self, job: Job) -> None:
         """Follow a job until it ends."""
         self._jobs.append(job)
+        self._list()
         threading.Thread(target=self._follow, daemon=True).start()
 
     def restate(self) -> None:
         """Say it in the language in use."""
         self.cancel.description, self.cancel.tooltip = text("work.cancel"), text("work.cancel.help")
+        self.waiting.tooltip, self.remove.tooltip = text("work.waiting.help"), text("work.remove")
         if not self._jobs:
             self.text.value = text("work.none")
+
+    def _list(self) -> None:
+        """Offer the jobs that wait; one that was removed is passed over when its turn comes."""
+        waiting = [job for job in self._jobs[1:] if not job.done()]
+        chosen = self.waiting.value
+        named = [(f"{job.number} · {recipe_words(job.trial().recipe)}", job.number) for job in waiting]
+        if list(self.waiting.options) != named:
+            self.waiting.options = named
+            self.waiting.value = chosen if chosen in [number for _, number in named] else named[0][1] if named else None
+        for part in (self.waiting, self.remove):
+            part.layout.display = "" if named else "none"
+
+    def _withdraw(self) -> None:
+        for job in self._jobs[1:]:
+            if job.number == self.waiting.value:
+                try:
+                    job.cancel()
+                except WorkbenchError as error:
+                    self.text.value = escape(str(error))
+        self._list()
 
     def _rest(self) -> None:
         """Nothing runs: there is nothing to stop."""
         self.cancel.disabled, self.bar.value = True, 0
+        self._list()
         self.bar.layout.visibility = self.cancel.layout.visibility = "hidden"
         self.remove_class("wb-busy")
 
@@ -69,6 +96,7 @@ class WorkBar(w.HBox):
     def _follow(self) -> None:
         with self._watching:  # one job after the other
             job, looks = self._jobs[0], 0
+            self._list()
             self.cancel.disabled = False
             self.bar.layout.visibility = self.cancel.layout.visibility = "visible"
             self.add_class("wb-busy")
@@ -95,7 +123,7 @@ class WorkBar(w.HBox):
     def _show(self, job: Job) -> None:
         trial = job.trial()
         last = trial.last_progress
-        waiting = " &middot; " + text("work.more", count=len(self._jobs) - 1) if len(self._jobs) > 1 else ""
+        waiting = " &middot; " + text("work.more", count=len(self.waiting.options)) if self.waiting.options else ""
         if not last:
             key = "work.starting" if trial.state == "running" else "work.waiting"
             self.text.value = text(key, number=trial.number) + waiting

@@ -270,11 +270,14 @@ def sensitivity(
 def report(
     study: Annotated[Path, typer.Argument(help="The study's folder.")],
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    closely: Annotated[
+        list[int] | None, typer.Option(help="A trial to set against the baseline; repeat. Three of the front if none.")
+    ] = None,
 ) -> None:
     """Write a study's report: one page with plots, trials and recipes that opens anywhere."""
     from workbench.study import Study
 
-    typer.echo(Study.open(study).report(out))
+    typer.echo(Study.open(study).report(out, closely or None))
 
 
 @app.command()

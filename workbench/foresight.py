@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from workbench.prediction.predictor import Predictor
     from workbench.search import Outcome
     from workbench.sensitivity import Sensitivity
+    from workbench.steps import Quantize
     from workbench.storage import Record
     from workbench.study import Study
 
@@ -52,13 +53,33 @@ class Foresight:
 
         return sensitivity(self._study, importance, reporting(on_progress))
 
+    def known_sensitivity(self) -> "Sensitivity | None":
+        """What `sensitivity` has measured already, if anything: without measuring."""
+        from workbench.sensitivity import known_sensitivity
+
+        return known_sensitivity(self._study)
+
+    def changeable(self) -> dict[str, list[str]]:
+        """The names of the layers whose channels can be cut ("prune") and whose weights can be rounded ("quantize").
+
+        Layers that have to be cut together are named by the first of them. The graph is walked once, in about a second.
+        """
+        from workbench.quantization.layers import weighted
+
+        structure = self.outline.structure("channel")
+        groups = [group.name for group in structure.groups] if structure else []
+        layers = list(weighted(self._study.module))
+        place = {name: index for index, name in enumerate(layers)}
+        return {"prune": sorted(groups, key=lambda name: place.get(name, len(place))), "quantize": layers}
+
     def prepare_predictions(self, seconds: float = 60.0, on_progress: OnProgress | None = None) -> None:
         """Measure what predictions go by, as far as it isn't yet: sensitivity, probes, and a table of speeds.
 
         Parameters
         ----------
         seconds : float
-            For the table of speeds; with each trial it grows anyway.
+            For probes along the ratio and for the table of speeds, both of which grow with it; the rest is measured
+            in any case.
         on_progress : callable, optional
             As in `run`. What a cancelled measurement found is kept.
         """
@@ -83,6 +104,31 @@ class Foresight:
         """
         predictor = self._predictor()
         return predictor.look(recipe) if look else predictor.predict(recipe)
+
+    def accuracy_aware(
+        self, drop: float, step: "Quantize | None" = None, on_progress: OnProgress | None = None
+    ) -> "Quantize":
+        """Quantize all layers, then leave in floats what suffers most, until no more than `drop` is lost.
+
+        Tried in memory, without a trial; `run` the step to have it measured.
+
+        Parameters
+        ----------
+        drop : float
+            A share of all samples: 0.01 is one point.
+        step : Quantize, optional
+            What to quantize to; 8 bits if left out.
+        on_progress : callable, optional
+            As in `run`.
+
+        Raises
+        ------
+        WorkbenchError
+            If not even one layer can be quantized within that.
+        """
+        from workbench.search.fallback import accuracy_aware
+
+        return accuracy_aware(self._study, drop, step, reporting(on_progress))
 
     def search(
         self,
@@ -158,7 +204,7 @@ class Foresight:
         files = [*sorted((self._study.path / "sensitivity").glob("*")), self._study.path / "prediction" / "table.jsonl"]
         state = self._study.storage.complete(), *(path.stat().st_size for path in files if path.exists())
         if self._fitted is None or self._fitted[0] != state:
-            self._fitted = state, Predictor(self._study)
+            self._fitted = state, Predictor(self._study, self._fitted[1] if self._fitted else None)
         return self._fitted[1]
 
 

@@ -63,6 +63,11 @@ class Recipe:
         seed = f", seed={self.seed}" if self.seed else ""
         return f"Recipe([{', '.join(step.describe() for step in self)}]{seed})"
 
+    def _repr_html_(self) -> str:
+        from workbench.cards import recipe_card
+
+        return recipe_card(self)
+
     def __reduce__(self) -> tuple:
         return Recipe, (self.steps, self.seed)
 

@@ -14,6 +14,17 @@ from workbench.shipped import shipped
 
 IDLE_SECONDS = 3600  # a kernel that nobody uses for so long is ended; its study is on disk
 LARGEST_MESSAGE = 210_000_000  # bytes: a little more than the largest file that is taken
+LESSON = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{title}</title><style>
+:root {{ color-scheme: light dark; }}
+body {{ max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.55 system-ui, sans-serif; }}
+pre {{ padding: 0.8rem 1rem; overflow: auto; border: 1px solid #8886; border-radius: 8px; font-size: 14px; }}
+h2 {{ margin-top: 2.2rem; }}
+h2:target {{ text-decoration: underline; }}
+.anchor-link, .clipboard-copy-txt, .jp-CopyButton, button {{ display: none; }}
+</style></head><body>{body}</body></html>
+"""
 
 
 def serve_app(host: str, port: int, browser: bool, path: Path) -> int:
@@ -71,7 +82,7 @@ def serve_lab(port: int, browser: bool) -> int:
 
 
 def install_template(folder: Path) -> Path:
-    """Put the page's template into a folder of Jupyter's data, with Bokeh's script beside it as a file.
+    """Put the page's template into a folder of Jupyter's data, with Bokeh's script and the lessons beside it as files.
 
     Parameters
     ----------
@@ -84,7 +95,20 @@ def install_template(folder: Path) -> Path:
     (target / "static").mkdir(exist_ok=True)
     bokeh = Path(str(util.find_spec("bokeh").origin)).parent  # type: ignore[union-attr]
     shutil.copyfile(bokeh / "server/static/js/bokeh.min.js", target / "static" / "bokeh.min.js")
+    _write_lessons(target / "static" / "lessons")
     return folder
+
+
+def _write_lessons(folder: Path) -> None:
+    """Each lesson as a page to read, with nothing from an outside host."""
+    from nbconvert import HTMLExporter
+
+    folder.mkdir(exist_ok=True)
+    exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
+    for notebook in shipped("notebooks").glob("[0-9]*.ipynb"):
+        body, _ = exporter.from_filename(str(notebook))
+        page = LESSON.format(title=notebook.stem, body=body)
+        (folder / f"{notebook.stem}.html").write_text(page, encoding="utf-8")
 
 
 def _run(command: list[str], environment: dict[str, str]) -> int:

@@ -58,7 +58,13 @@ class Trial:
             return f"Trial({self.number}, {self.state}, {self.recipe.describe()}{reason})"
         m = self.metrics
         speed = f", {m.speedup.value:.2f}x" if m.speedup else ""
-        return f"Trial({self.number}, {self.recipe.describe()}: {m.accuracy.value:.2%}, {m.size_bytes:,} bytes{speed})"
+        told = m.score.text() if m.accuracy else f"{m.score.name} {m.score.text()}"
+        return f"Trial({self.number}, {self.recipe.describe()}: {told}, {m.size_bytes:,} bytes{speed})"
+
+    def _repr_html_(self) -> str:
+        from workbench.cards import trial_card
+
+        return trial_card(self)
 
     @property
     def finished(self) -> bool:
@@ -98,7 +104,7 @@ class Trial:
         return facts[-1] if facts else None
 
     def answers(self) -> np.ndarray:
-        """The artifact's top class for every validation sample, shape (N,), int64."""
+        """The artifact's top class for every validation sample, shape (N,), int64; else what its task keeps of each."""
         try:
             return np.load(self.study.storage.folder(self.number) / "answers.npy", allow_pickle=False)
         except (OSError, ValueError) as error:
@@ -109,10 +115,10 @@ class Trial:
         if self.metrics is None:
             return [self.reason or f"This trial is {self.state}."]
         if not len(self.recipe):
-            accuracy, samples = self.metrics.accuracy, self.metrics.samples
+            score, samples = self.metrics.score, self.metrics.samples
             return [
                 "This is the baseline: every trial is measured against it.",
-                f"Accuracy {accuracy.value:.2%} [{accuracy.low:.2%}, {accuracy.high:.2%}] "
+                f"{score.title} {score.text()} [{score.text(score.low)}, {score.text(score.high)}] "
                 f"on {samples:,} validation samples.",
             ]
         return [*self.metrics.sentences(self.study.baseline.metrics or self.metrics), *self.notes]
@@ -176,11 +182,8 @@ class Trial:
         """Python code that makes prepared `inputs` of raw ones, which a snippet then takes."""
         dataset = self.study.dataset
         shape = ", ".join(map(str, dataset.sample_shape))
-        lines = [
-            "import numpy as np",
-            "",
-            f"inputs = np.zeros((1, {shape}), np.float32)  # your raw inputs, batch first",
-        ]
+        kind = "int64)  # your tokens" if dataset.task == "language" else "float32)  # your raw inputs"
+        lines = ["import numpy as np", "", f"inputs = np.zeros((1, {shape}), np.{kind}, batch first"]
         if dataset.train.inputs.dtype == np.uint8:
             lines.append("inputs /= 255  # pixels to [0, 1]")
         if dataset.mean and dataset.std:

@@ -42,7 +42,15 @@ def test_good_files_are_shown_with_samples_and_layers_and_opened(own, opened, di
     own.button.click()
     wait_until(lambda: opened)
     assert opened[0].path.name.startswith("own-mine-")
-    for told in ("144 + 16 + 40 samples", "1 x 28 x 28", "10 classes", "<img", "4 layers with weights", "conv1"):
+    for told in (
+        "144 + 16 + 40 samples",
+        "1 x 28 x 28",
+        "10 classes",
+        "<img",
+        "4 layers with weights",
+        "conv1",
+        "can be pruned, can be quantized",
+    ):
         assert told in own.report.value
 
 

@@ -1,6 +1,7 @@
 """The trade-off plots: every measured trial where it was measured, and a tap that chooses one."""
 
 import json
+import re
 
 import pytest
 from bokeh.models import HoverTool, Scatter, Segment, Step
@@ -173,3 +174,26 @@ def test_it_has_a_light_and_a_dark_dress(plot):
         plot.dress(dark)
         grounds.append({figure.background_fill_color for figure in plot.figures})
     assert grounds == [{INK[True][0]}, {INK[False][0]}]
+
+
+def test_a_page_that_comes_later_sees_the_plot_as_it_is_then_with_scales_of_its_own(study):
+    plot = TradeoffPlot()
+    plot.figures[0].x_range.start = 0.1  # as an earlier page found it, when there was no trial
+    plot.show(study)
+    sent = json.dumps(plot.drawing.get_state("render_bundle")["render_bundle"], default=str)
+    assert "Prune 50%" in sent
+    assert not re.search(r'"DataRange1d"[^}]*"(start|end)":', sent)
+
+
+@pytest.mark.parametrize("x", ["size", "latency"])
+def test_an_axis_is_logarithmic_or_linear_as_is_wished_and_taps_still_choose(study, x):
+    plot = TradeoffPlot(study)
+    at = list(plot.logs).index(x)
+    scales = []
+    for _ in range(2):
+        plot.logs[x].value = not plot.logs[x].value
+        scales.append(type(plot.figures[at].x_scale).__name__)
+        assert plot.figures[0].y_range is plot.figures[1].y_range
+    assert set(scales) == {"LogScale", "LinearScale"}
+    plot.source.selected.indices = [1]
+    assert plot.selected == 1

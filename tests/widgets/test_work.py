@@ -80,3 +80,20 @@ def test_a_reason_is_shown_as_text_and_never_as_part_of_the_page(bar, done, work
     reason = job.trial().reason
     assert escape(reason) != reason
     assert re.fullmatch(rf"Trial {job.number} is failed in [\d.]+ s\. {re.escape(escape(reason))}", bar.text.value)
+
+
+def test_what_waits_is_listed_and_can_be_removed(bar, done, workers, lenet, wait_until):
+    assert bar.waiting.layout.display == "none"
+    jobs = [workers.submit(lenet, recipe) for recipe in (LONG, FAILING, LONG)]
+    for job in jobs:
+        bar.watch(job)
+    wait_until(lambda: [number for _, number in bar.waiting.options] == [job.number for job in jobs[1:]])
+    bar.waiting.value = jobs[2].number
+    bar.remove.click()
+    assert [number for _, number in bar.waiting.options] == [jobs[1].number]
+    assert jobs[2].trial().state == "cancelled"
+    wait_until(lambda: re.match(PROGRESS, bar.text.value))
+    bar.cancel.click()
+    wait_until(lambda: len(done) == 3)
+    assert [job.trial().state for job in jobs] == ["cancelled", "failed", "cancelled"]
+    assert bar.waiting.layout.display == "none"

@@ -1,0 +1,43 @@
+"""Notice what another page or process adds to a study."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import ipywidgets as w
+
+from workbench import Study
+
+LOOK = 1.0  # seconds between two looks at the study's folder
+
+
+def follow(panel: w.Widget, study: Callable[[], Study | None], changed: Callable[[], None]) -> None:
+    """Call a function whenever the study on disk became another, from a thread, until the panel is closed.
+
+    Parameters
+    ----------
+    panel : Widget
+    study : callable
+        The study that is shown now, or None.
+    changed : callable
+        Must not raise.
+    """
+
+    def watch() -> None:
+        seen: tuple = ()
+        while panel.comm is not None:
+            time.sleep(LOOK)
+            shown = study()
+            now = (shown.path, _written(shown)) if shown else ()
+            if now != seen:
+                seen = now
+                changed()
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _written(study: Study) -> float:
+    try:
+        return (study.path / "study.db").stat().st_mtime
+    except OSError:  # what is left of the study says why, once it is looked at
+        return 0.0
