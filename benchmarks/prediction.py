@@ -1,10 +1,15 @@
 """Predicted against measured: recipes by chance, each foreseen, then carried out and measured.
 
     python benchmarks/prediction.py --model lenet5 --dataset mnist --trials 40
+    python benchmarks/prediction.py --in-memory 2000 --path STUDY
 
 The study is prepared as the page does it; then recipes of Prune and Quantize without training are drawn at random, as
 they come: also those that ruin the model. Every trial is foreseen from what was known before it, so that the later half
 had at least as many trials to learn from as the first has. "near" are those that keep nine tenths of the accuracy.
+
+With `--in-memory` only accuracies are looked at, of so many validation samples and without files, and nothing is
+learned from them: what predictions are worth before any trial, in a tenth of the time. With `--wide` the recipes also
+prune single weights, by any importance, and have down to 2 bits.
 """
 
 import tempfile
@@ -16,8 +21,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from workbench import Study, Trial
+from workbench import Study, Trial, WorkbenchError
 from workbench.prediction.calibration import calibrations
+from workbench.prediction.probes import probe, probes_of
 from workbench.search.space import Space
 
 SPACE = {
@@ -29,13 +35,33 @@ SPACE = {
 }
 
 
-def main(model: str = "lenet5", dataset: str = "mnist", trials: int = 40, seconds: float = 60.0, seed: int = 0) -> None:
+WIDE = SPACE | {
+    "prune.granularity": ["channel", "weight"],
+    "prune.importance": ["l2", "l1", "taylor", "fpgm", "lamp", "random", "hessian"],
+    "quantize.weight_bits": [8, 6, 4, 3, 2],
+    "quantize.simulate": [True],
+}
+
+
+def main(
+    model: str = "lenet5",
+    dataset: str = "mnist",
+    trials: int = 40,
+    seconds: float = 60.0,
+    seed: int = 0,
+    in_memory: int = 0,
+    wide: bool = False,
+    path: Path | None = None,
+) -> None:
     """Prepare, foresee, run, and print how far off predictions were and how often their intervals held."""
-    study = Study(model, dataset, path=Path(tempfile.mkdtemp(), "study"))
+    study = Study(model, dataset, path=path or Path(tempfile.mkdtemp(), "study"))
     began = time.monotonic()
     study.prepare_predictions(seconds)
     prepared = time.monotonic() - began
-    space, generator = Space.of(SPACE, study.runtime, seed=seed), np.random.default_rng(seed)
+    space, generator = Space.of(WIDE if wide else SPACE, study.runtime, seed=seed), np.random.default_rng(seed)
+    if in_memory:
+        typer.echo(f"Prepared in {prepared:.0f} s.")
+        return _without_files(study, space, generator, trials, in_memory)
     took: list[float] = []
     tried: set[str] = set()
     while len(took) < trials:
@@ -70,6 +96,31 @@ def main(model: str = "lenet5", dataset: str = "mnist", trials: int = 40, second
     Console(width=120).print(
         table, f"A prediction took {milliseconds[0]:.1f} ms (median), {milliseconds[1]:.1f} ms (95 %)."
     )
+
+
+def _without_files(study: Study, space: Space, generator: np.random.Generator, count: int, samples: int) -> None:
+    table = Table(title=f"{count} recipes in memory, on {samples:,} samples, by {len(probes_of(study).found)} probes")
+    for column in ("recipes", "count", "mean error", "median error", "90 % intervals that held"):
+        table.add_column(column)
+    found: list[tuple[float, float, bool]] = []
+    while len(found) < count:
+        try:
+            recipe, _ = space.random(generator)
+            predicted = study.predict(recipe).accuracy
+            tried = probe(study, recipe, samples)
+        except WorkbenchError:  # knobs that can't be combined
+            continue
+        if predicted is not None and len(recipe):
+            share = tried.right / tried.samples
+            found.append((share, abs(predicted.value - share), predicted.low <= share <= predicted.high))
+            typer.echo(f"{predicted.value:.3f} {share:.3f} {recipe.describe()}", err=True)
+    shares, errors, held = (np.array(column) for column in zip(*found, strict=True))
+    near = shares >= 0.9 * study.baseline.metrics.accuracy.value  # type: ignore[union-attr]
+    for name, some in (("all", shares >= 0), ("near", near), ("others", ~near)):
+        if some.any():
+            off = [f"{100 * figure:.2f} points" for figure in (errors[some].mean(), np.median(errors[some]))]
+            table.add_row(name, str(some.sum()), *off, f"{held[some].mean():.0%}")
+    Console(width=120).print(table)
 
 
 def _kept(trial: Trial) -> float:

@@ -23,7 +23,7 @@ def test_a_trial_shows_its_figures_and_a_failed_one_its_reason(study):
     assert f"{m.speedup.value:.2f}x" in done._repr_html_()
     assert "resnet20 takes 32x32 images" in failed._repr_html_()
     assert f"{m.macs:,}" in m._repr_html_()
-    assert repr(m).startswith(f"Metrics(validation: {m.accuracy.value:.2%}")
+    assert repr(m).startswith(f"Metrics(validation: accuracy {m.accuracy.value:.2%}")
 
 
 def test_a_recipe_shows_its_steps_in_their_order_and_its_hash():

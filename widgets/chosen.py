@@ -4,7 +4,7 @@ from html import escape
 
 import ipywidgets as w
 
-from widgets.files import files_page, recipe_page
+from widgets.files import Exports, files_page, recipe_page
 from widgets.foreseen import Foreseen
 from widgets.inside import Ask, Flips, Layers, Question, Why
 from widgets.result import ResultCard, title
@@ -37,8 +37,10 @@ class Chosen(w.VBox):
         )
         self.card, self.layers, self.flips, self.why = ResultCard(), Layers(ask), Flips(ask), Why(ask)
         self.sensitive = Sensitive(ask)
-        self.foreseen, self.recipe, self.files = Foreseen(), w.HTML(), w.HTML()
-        pages = [self.card, *self._questions, self.foreseen, self.recipe, self.files]
+        self.foreseen, self.recipe, self.files, self.exports = Foreseen(), w.HTML(), w.HTML(), Exports(ask)
+        files = w.VBox([self.files, self.exports])
+        asking = self.layers, self.sensitive, self.flips, self.why
+        pages = [self.card, *asking, self.foreseen, self.recipe, files]
         self.tabs = w.Tab(pages, titles=tuple(text(f"tab.{tab}") for tab in TABS), selected_index=0)
         super().__init__([w.HBox([self.heading, self.against]).add_class("wb-chosen-head"), self.tabs])
         self.add_class("wb-chosen")
@@ -83,7 +85,7 @@ class Chosen(w.VBox):
 
     @property
     def _questions(self) -> tuple[Question, ...]:
-        return self.layers, self.sensitive, self.flips, self.why
+        return self.layers, self.sensitive, self.flips, self.why, self.exports
 
     def _offer(self, trial: Trial) -> None:
         """The measured trials that this one can be compared with."""
@@ -115,5 +117,6 @@ class Chosen(w.VBox):
             self.foreseen.show(self.trial.study)
         elif self.trial is not None and page is self.recipe:
             page.value = page.value or recipe_page(self.trial)
-        elif self.trial is not None and page is self.files:
-            page.value = page.value or files_page(self.trial)
+        elif self.trial is not None and self.files in getattr(page, "children", ()):
+            self.files.value = self.files.value or files_page(self.trial)
+            self.exports.look()

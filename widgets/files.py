@@ -4,13 +4,34 @@ import base64
 from html import escape
 from pathlib import Path
 
+from widgets.inside import Ask, Question, said
 from widgets.texts import text
 from workbench import Trial
 from workbench.metrics import bytes_text
+from workbench.questions import EXPORTED, Answer
 
 LARGEST_DOWNLOAD = 30_000_000  # bytes that a page can reasonably carry
 KINDS = {"recipe.yaml": "recipe", "weights.safetensors": "weights", "plan.json": "plan", "answers.npy": "answers"}
 KINDS |= {"progress.jsonl": "progress", "traceback.txt": "traceback"}
+
+
+class Exports(Question):
+    """The trial in every other format: files to download, their size, how they agree with it, code that runs them."""
+
+    def __init__(self, ask: Ask):
+        super().__init__(ask, "exports")
+
+    def about(self, trial: Trial | None, against: int | None = None) -> None:
+        super().about(trial, None)
+        if trial is not None and trial.metrics is not None:  # the baseline too
+            self._about, self.shown.value = (trial, None), ""
+
+    def html(self, answer: Answer) -> str:
+        assert self._about is not None
+        trial = self._about[0]
+        folder = trial.study.storage.folder(trial.number) / EXPORTED
+        shown = "".join(_exported(row, folder / row["folder"]) for row in answer.table)
+        return f"<h4>{text('exports.title')}</h4>{shown}{said(answer)}"
 
 
 def recipe_page(trial: Trial) -> str:
@@ -27,22 +48,34 @@ def files_page(trial: Trial) -> str:
     stem = name.rsplit(".", 1)[0]
     rows = []
     if artifact is not None and made:
-        rows += [_row(name, artifact.stat().st_size, "model", None if _large(artifact) else artifact.read_bytes())]
+        rows += [_row(name, artifact.stat().st_size, "model", _content(artifact))]
     rows += [_row(f"{stem}.yaml", None, "recipe", trial.recipe.to_yaml().encode())]
     if made:
         rows += [_row(f"{stem}.py", None, "code", trial.snippet().encode())]
     folder = trial.study.storage.folder(trial.number)
     for file in sorted(folder.iterdir() if folder.exists() else []):
         if file.name in KINDS and KINDS[file.name] != "recipe":
-            content = None if _large(file) else file.read_bytes()
-            rows.append(_row(f"{stem}-{file.name}", file.stat().st_size, KINDS[file.name], content))
+            rows.append(_row(f"{stem}-{file.name}", file.stat().st_size, KINDS[file.name], _content(file)))
     where = f"<p class='wb-hint'>{text('files.where', path=escape(str(folder)))}</p>"
     code = _code(trial.snippet(), text("files.snippet")) if made else ""
     return f"<div class='wb-scroll'><table class='wb-files'><tbody>{''.join(rows)}</tbody></table></div>{code}{where}"
 
 
-def _large(file: Path) -> bool:
-    return file.stat().st_size > LARGEST_DOWNLOAD
+def _exported(row: dict[str, str], folder: Path) -> str:
+    """One format, folded: its size; its files, how it agrees with the model, and code."""
+    files = [file for name in row["files"].split("\n") if (file := folder / name).exists()]
+    size = bytes_text(sum(file.stat().st_size for file in files))
+    rows = "".join(_row(file.name, file.stat().st_size, "export", _content(file)) for file in files)
+    told = f"{text('exports.parity', share=row['parity'])} {escape(row['note'])}".strip()
+    return (
+        f"<details><summary>{escape(row['format'])}: {size}</summary><p class='wb-hint'>{told}</p>"
+        f"<table class='wb-files'><tbody>{rows}</tbody></table>{_code(row['snippet'], text('files.snippet'))}</details>"
+    )
+
+
+def _content(file: Path) -> bytes | None:
+    """Its bytes, or None where they are too many for a page."""
+    return None if file.stat().st_size > LARGEST_DOWNLOAD else file.read_bytes()
 
 
 def _row(name: str, size: int | None, kind: str, content: bytes | None) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import ipywidgets as w
 
+from widgets.search_plots import covered, deciding
 from widgets.texts import text
 from workbench import Study, WorkbenchError
 from workbench.tasks import Task
@@ -48,8 +49,18 @@ class Find(w.VBox):
         self.cancel.layout = w.Layout(width="84px")
         self.bar = w.FloatProgress(min=0, max=1, layout=w.Layout(width="auto", height="10px", visibility="hidden"))
         self.words = w.HTML()
+        self.plots = w.HTML()
         super().__init__(
-            [self.aim, self.lost, self.size, self.minutes, w.HBox([self.button, self.cancel]), self.bar, self.words]
+            [
+                self.aim,
+                self.lost,
+                self.size,
+                self.minutes,
+                w.HBox([self.button, self.cancel]),
+                self.bar,
+                self.words,
+                self.plots,
+            ]
         )
         self.add_class("wb-find")
         self.button.on_click(lambda _: self.find())
@@ -82,7 +93,7 @@ class Find(w.VBox):
             return
         self.button.disabled, self.cancel.disabled = True, False
         self.bar.value, self.bar.layout.visibility = 0.0, "visible"
-        self.words.value = text("find.waiting")
+        self.words.value, self.plots.value = text("find.waiting"), ""
         threading.Thread(target=self._watch, args=(task,), daemon=True).start()
 
     def _stop(self) -> None:
@@ -99,10 +110,12 @@ class Find(w.VBox):
                 if "hypervolume" in facts:
                     told += " &middot; " + text("find.covers", share=f"{facts['hypervolume']:.0%}")
                 self.words.value = told
+                self._draw(facts)
             time.sleep(PAUSE)
         try:
             found = task.result()
             self.words.value = outcome(found)
+            self._draw({**found, "history": [(p["seconds"], p["hypervolume"]) for p in found["history"]]})
             best = found["best"]
         except WorkbenchError as error:
             self.words.value, best = f"<span class='wb-bad'>{escape(str(error))}</span>", None
@@ -114,6 +127,12 @@ class Find(w.VBox):
         self.bar.layout.visibility = "hidden"
         if best is not None:
             self._on_found(best)
+
+    def _draw(self, facts: dict[str, Any]) -> None:
+        """The plots, where there is anything new to draw."""
+        drawn = covered(facts.get("history", ())) + deciding(facts.get("importance", {}))
+        if drawn and drawn != self.plots.value:
+            self.plots.value = drawn
 
 
 def _field(kind: type[w.Widget], key: str, **more: Any) -> Any:

@@ -157,7 +157,7 @@ def _row(trial: Trial, said: Label, level: int) -> dict[str, Any]:
     if m is not None:
         unclaimed = text("history.simulated") if m.simulated else "?" if len(trial.recipe) else "1x"
         speed = f"{m.speedup.value:.2f}x" if m.speedup else unclaimed
-        facts = [f"{m.accuracy.value:.2%}", bytes_text(m.size_bytes), speed]
+        facts = [m.score.text(), bytes_text(m.size_bytes), speed]
     return {
         "number": trial.number,
         "level": level,

@@ -66,4 +66,4 @@ def samples(study: Study) -> str:
 
 def _figures(m: Metrics) -> str:
     latency = f"{m.latency.value:.3g} ms" if m.latency else "?"
-    return text("model.figures", accuracy=f"{m.accuracy.value:.2%}", size=bytes_text(m.size_bytes), latency=latency)
+    return text("model.figures", accuracy=m.score.text(), size=bytes_text(m.size_bytes), latency=latency)

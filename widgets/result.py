@@ -104,7 +104,7 @@ def _list(sentences: Sequence[str]) -> str:
 
 def _alone(m: Metrics) -> list[Tile]:
     return [
-        Tile(text("row.accuracy"), f"{m.accuracy.value:.2%}"),
+        Tile(_score_name(m), m.score.text()),
         Tile(text("row.size"), bytes_text(m.size_bytes)),
         Tile(text("row.latency"), f"{m.latency.value:.3g} ms" if m.latency else "?"),
         Tile(text("row.macs"), _millions(m.macs)),
@@ -115,7 +115,7 @@ def _alone(m: Metrics) -> list[Tile]:
 def _measured(before: Metrics, after: Metrics) -> list[Tile]:
     paired = after.baseline_latency or after.latency  # both from one loop
     return [
-        _accuracy(before, after, after.accuracy_verdict),
+        _accuracy(before, after, after.score_verdict),
         _size(before, after),
         Tile(
             text("row.latency"),
@@ -133,12 +133,18 @@ def _compared(pair: Pair) -> list[Tile]:
     speed = Tile(text("row.speed"), f"{pair.speedup.value:.2f}x" if pair.speedup else "?", "", "", pair.verdict)
     if pair.speedup:
         speed = Tile(speed.name, speed.after, "", f"[{pair.speedup.low:.2f}, {pair.speedup.high:.2f}]", pair.verdict)
-    return [_accuracy(before, after, pair.accuracy_verdict), _size(before, after), speed, *_counts(before, after)]
+    return [_accuracy(before, after, pair.score_verdict), _size(before, after), speed, *_counts(before, after)]
 
 
 def _accuracy(before: Metrics, after: Metrics, verdict: str) -> Tile:
-    change = text("card.points", change=f"{100 * (after.accuracy.value - before.accuracy.value):+.2f}")
-    return Tile(text("row.accuracy"), f"{after.accuracy.value:.2%}", f"{before.accuracy.value:.2%}", change, verdict)
+    change = after.score.change(before.score)
+    if after.accuracy and before.accuracy:
+        change = text("card.points", change=f"{100 * (after.accuracy.value - before.accuracy.value):+.2f}")
+    return Tile(_score_name(after), after.score.text(), before.score.text(), change, verdict)
+
+
+def _score_name(m: Metrics) -> str:
+    return text("row.accuracy") if m.accuracy else translated("score", m.score.name, m.score.title)
 
 
 def _size(before: Metrics, after: Metrics) -> Tile:
@@ -168,7 +174,7 @@ def _counts(before: Metrics, after: Metrics) -> list[Tile]:
 
 def _line(trial: Trial, m: Metrics) -> str:
     cells = (
-        f"{m.accuracy.value:.2%} [{m.accuracy.low:.2%}, {m.accuracy.high:.2%}]",
+        f"{m.score.text()} [{m.score.text(m.score.low)}, {m.score.text(m.score.high)}]",
         bytes_text(m.size_bytes),
         _speed(m.speedup) or ("1x" if not len(trial.recipe) else "?"),
         _millions(m.macs),

@@ -8,6 +8,7 @@ import ipywidgets as w
 import traitlets
 from bokeh.layouts import row
 from bokeh.models import (
+    BasicTickFormatter,
     BoxSelectTool,
     ColumnDataSource,
     CustomJSTickFormatter,
@@ -25,6 +26,7 @@ from widgets.bokeh_script import load_bokeh
 from widgets.texts import text, translated
 from widgets.words import recipe_words
 from workbench import Study, Trial
+from workbench.estimates import Score
 from workbench.metrics import bytes_text
 
 # Okabe and Ito's palette, which colour-blind people can tell apart; shapes differ as well.
@@ -160,16 +162,28 @@ class TradeoffPlot(w.VBox):
         columns: dict[str, list] = {name: [r[name] for r in rows] for name in COLUMNS}
         if any(columns[name] != list(self.source.data[name]) for name in COLUMNS):
             self.source.data = columns
+        if baseline and baseline.metrics:
+            self._scale(baseline.metrics.score)
         lost = _margin([t for t in everything if t.finished and t.state != "complete"])
         if lost != dict(self.failed.data):
             self.failed.data = lost
         for x, front in self.fronts.items():
             objective = "size_bytes" if x == "size" else "latency"
-            best = {t.number for t in study.pareto(["accuracy", objective])} if rows else set()
+            best = {t.number for t in study.pareto(["score", objective])} if rows else set()
             points = sorted((r[x], r["accuracy"]) for r in rows if r["number"] in best)
             line = {"x": [p[0] for p in points], "y": [p[1] for p in points]}
             if line != front.data:
                 front.data = line
+
+    def _scale(self, score: Score) -> None:
+        """Name the vertical axis after the score, what is better above."""
+        if score.name == "accuracy":
+            return
+        name = translated("score", score.name, score.title)
+        for plot in self.figures:
+            plot.yaxis.axis_label = text("plot.score", name=name)
+            plot.yaxis.formatter = BasicTickFormatter()
+            plot.y_range.flipped = score.better < 0
 
     def foresee(self, ahead: dict[str, Any] | None) -> None:
         """Show where a recipe would land, hollow, with its intervals; None shows nothing."""
@@ -339,16 +353,16 @@ def _row(trial: Trial, baseline: Trial) -> dict[str, Any]:
     out: dict[str, Any] = {
         "number": trial.number,
         "size": m.size_bytes,
-        "accuracy": m.accuracy.value,
-        "accuracy_low": m.accuracy.low,
-        "accuracy_high": m.accuracy.high,
+        "accuracy": m.score.value,
+        "accuracy_low": m.score.low,
+        "accuracy_high": m.score.high,
         "method": method(trial),
         "color": color,
         "marker": marker,
         "dot": 20 if marker == "star" else 13,
         "recipe": recipe_words(trial.recipe),
         "size_text": bytes_text(m.size_bytes),
-        "accuracy_text": f"{m.accuracy.value:.2%} [{m.accuracy.low:.2%}, {m.accuracy.high:.2%}]",
+        "accuracy_text": f"{m.score.text()} [{m.score.text(m.score.low)}, {m.score.text(m.score.high)}]",
     }
     if m.speedup is None and len(trial.recipe):
         told = text("plot.simulated") if m.simulated else text("plot.unpaired")

@@ -50,10 +50,16 @@ def study_card(study: "Study") -> str:
     front = {trial.number for trial in study.pareto()}
     rows = [_row(trial, trial.number in front) for trial in trials[-MOST:]]
     left = f" &middot; the newest {MOST} of {len(trials)}" if len(trials) > MOST else ""
-    table = _table(("", "trial", "accuracy", "file size", "speed"), rows) if rows else "<div>No trial yet.</div>"
+    table = (
+        _table(("", "trial", _score_name(trials), "file size", "speed"), rows) if rows else "<div>No trial yet.</div>"
+    )
     title = f"{s['model']} on {s['dataset']}, {s['runtime']}, {s['device']}"
     star = " &middot; &#9733; no other trial beats it" if front else ""
     return _card(title, table, f"{escape(str(study.path))}{left}{star}", safe=True)
+
+
+def _score_name(trials: "Sequence[Trial]") -> str:
+    return next((trial.metrics.score.name for trial in trials if trial.metrics), "score")
 
 
 def _row(trial: "Trial", best: bool) -> list[str]:
@@ -62,12 +68,17 @@ def _row(trial: "Trial", best: bool) -> list[str]:
     if m is None:
         return [*name, escape(trial.state), "", ""]
     speed = f"{m.speedup.value:.2f}x, {m.verdict}" if m.speedup else m.verdict if len(trial.recipe) else ""
-    return [*name, f"{m.accuracy.value:.2%}", bytes_text(m.size_bytes), escape(speed)]
+    return [*name, m.score.text(), bytes_text(m.size_bytes), escape(speed)]
 
 
 def _figures(m: Metrics) -> str:
     rows = [
-        ["accuracy", f"{m.accuracy.value:.2%}", _interval(m.accuracy, ".2%"), f"of {m.samples:,} ({escape(m.split)})"],
+        [
+            m.score.name,
+            m.score.text(),
+            f"[{m.score.text(m.score.low)}, {m.score.text(m.score.high)}]",
+            f"of {m.samples:,} ({escape(m.split)})",
+        ],
         ["file size", bytes_text(m.size_bytes), "", f"theoretical: {bytes_text(m.theoretical_bytes)}"],
     ]
     if m.latency:

@@ -66,7 +66,7 @@ def carry_out(study: "Study", record: Record, on_progress: Callable[[dict[str, A
         record.notes.append(f"{form.title}: its speed is not compared with that of {study.runtime.title}.")
 
     report = progress.stage(len(recipe) + 1, "Measure")
-    metrics, predicted = measure(
+    metrics, given = measure(
         artifact,
         work,
         study.dataset,
@@ -75,7 +75,7 @@ def carry_out(study: "Study", record: Record, on_progress: Callable[[dict[str, A
         baseline_answers=baseline.answers() if baseline else None,
         report=report,
     )
-    np.save(folder / ANSWERS, predicted)
+    np.save(folder / ANSWERS, given)
     report(share=1.0, message="Done")
     record.metrics = metrics
     record.artifact, record.artifact_sha256 = artifact.name, hashlib.sha256(artifact.read_bytes()).hexdigest()
@@ -174,7 +174,8 @@ class Progress:
 
         def report(**facts: Any) -> None:
             now = time.monotonic()
-            if now - self._last < EVERY and "accuracy" not in facts and facts.get("share") not in (0.0, 1.0):
+            judged = "accuracy" in facts or "score" in facts
+            if now - self._last < EVERY and not judged and facts.get("share") not in (0.0, 1.0):
                 return
             self._last = now
             if self._cancel.exists():

@@ -85,11 +85,22 @@ def export(
     study: Annotated[Path, typer.Argument(help="The study's folder.")],
     trial: Annotated[int, typer.Argument(help="The trial's number.")],
     out: Annotated[Path, typer.Option(help="Where to write.")] = Path(),
+    format: Annotated[
+        list[str] | None,
+        typer.Option(help="onnx, openvino, torch, safetensors or packed instead; repeat for more."),
+    ] = None,
 ) -> None:
-    """Copy a trial's artifact, recipe and a snippet that runs it into a folder."""
+    """Copy a trial's artifact, recipe and a snippet that runs it into a folder; or write it in other formats."""
     from workbench.study import Study
 
     chosen = Study.open(study).trial(trial)
+    for kind in format or []:
+        made = chosen.export(kind, out)
+        code = made.files[0].with_suffix(f".{kind}.py")
+        code.write_text(made.snippet, encoding="utf-8")
+        typer.echo(f"{made.sentence()} {code.name} runs it.")
+    if format:
+        return
     if chosen.artifact is None:
         raise WorkbenchError(f"Trial {trial} has no artifact: it {chosen.state}.", "Choose a complete trial.")
     name = out / chosen.download_name()
@@ -216,11 +227,14 @@ def sensitivity(
 def report(
     study: Annotated[Path, typer.Argument(help="The study's folder.")],
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    closely: Annotated[
+        list[int] | None, typer.Option(help="A trial to set against the baseline; repeat. Three of the front if none.")
+    ] = None,
 ) -> None:
     """Write a study's report: one page with plots, trials and recipes that opens anywhere."""
     from workbench.study import Study
 
-    typer.echo(Study.open(study).report(out))
+    typer.echo(Study.open(study).report(out, closely or None))
 
 
 @app.command()

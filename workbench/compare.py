@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
 from workbench.errors import WorkbenchError
 from workbench.estimates import CONFIDENCE, Estimate, share_of
+from workbench.evaluation import Classification, task_of
 from workbench.layers import Layer, layers_of, profiled
 
 if TYPE_CHECKING:
@@ -57,12 +57,16 @@ class Comparison:
     ----------
     a, b : Trial
     fixed, broken, otherwise : numpy.ndarray
-        Indices of the samples that `a` has wrong and `b` right; the other way round; both wrong in different ways.
+        Indices of the samples that `a` has wrong and `b` right; the other way round; both wrong in different ways. Of
+        no classifier: those whose error shrank, and those whose error grew, the most changed ones first.
     p_value : float
-        Exact McNemar test of "neither is better" (McNemar 1947), from the numbers of fixed and broken samples.
-    agreement : Estimate
-        Share of samples with the same answer, right or wrong.
+        Of a paired test of "neither is better": McNemar's exact one (1947) for a classifier, else a permutation test.
+    gain : float
+        By how much the score is better.
+    agreement : Estimate or None
+        Share of samples with the same answer, right or wrong; only classifiers agree.
     classes : list of ClassChange
+        Of a classifier.
     layers : list of LayerChange
         In the order of execution.
     """
@@ -73,12 +77,13 @@ class Comparison:
     broken: np.ndarray
     otherwise: np.ndarray
     p_value: float
-    agreement: Estimate
+    gain: float
+    agreement: Estimate | None
     classes: list[ClassChange]
     layers: list[LayerChange]
 
     def samples(self, flip: str = "broken") -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Raw inputs (M, ...), labels, answers of `a` and answers of `b` (M,) of one kind of flip."""
+        """Raw inputs (M, ...), labels, answers of `a` and answers of `b` (M, ...) of one kind of flip."""
         if flip not in FLIPS:
             raise WorkbenchError(f"There is no kind of flip '{flip}'.", f"Choose from: {', '.join(FLIPS)}.")
         index, split = getattr(self, flip), self._dataset.validation
@@ -91,27 +96,16 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """``better``, ``worse`` or ``no evidence of a difference``, by McNemar's test at 5 %."""
+        """``better``, ``worse`` or ``no evidence of a difference``, by the paired test at 5 %."""
         if self.p_value >= 1 - CONFIDENCE:
             return "no evidence of a difference"
-        return "better" if len(self.fixed) > len(self.broken) else "worse"
+        return "better" if self.gain > 0 else "worse"
 
     def sentences(self) -> list[str]:
         """What differs, in plain sentences."""
-        total = len(self._dataset.validation)
-        said = [
-            f"Trial {self.b.number} against trial {self.a.number}: {self.verdict} (p = {self.p_value:.2g}). It fixes "
-            f"{len(self.fixed)} and breaks {len(self.broken)} of {total:,} samples; {len(self.otherwise)} more are "
-            "wrong in another way.",
-            f"They give the same answer on {self.agreement.value:.1%} "
-            f"[{self.agreement.low:.1%}, {self.agreement.high:.1%}].",
-        ]
-        worst = min(self.classes, key=lambda c: c.after - c.before)
-        if worst.after < worst.before:
-            said.append(
-                f"Class {worst.name} loses most: {worst.before:.1%} of its {worst.samples} samples were right, "
-                f"now {worst.after:.1%}."
-            )
+        first, *more = self._told()
+        who = f"Trial {self.b.number} against trial {self.a.number}"
+        said = [f"{who}: {self.verdict} (p = {self.p_value:.2g}). {first}", *more]
         if not any(layer.sqnr is not None for layer in self.layers):
             said.append("Their layers have nothing in common, so that outputs can't be compared layer by layer.")
         elif self.damage is None:
@@ -123,9 +117,52 @@ class Comparison:
             )
         return said
 
+    def _told(self) -> list[str]:
+        """How the answers differ."""
+        dataset = self._dataset
+        task, total = task_of(dataset), len(dataset.validation)
+        counts = task.said((len(self.fixed), len(self.broken)), total)
+        counts = f"{counts[0].upper()}{counts[1:]}"
+        if self.agreement is None:
+            said = [f"{counts}."]
+            if len(self.broken):
+                label, *answers = (part[0] for part in self.samples("broken")[1:])
+                was, now = (task.answer_text(answer, dataset) for answer in answers)
+                right = task.label_text(label, dataset)
+                said.append(
+                    f"The error grew most for sample {self.broken[0]}: {was} became {now}"
+                    + (f", where {right} is right." if right else ".")
+                )
+            return said
+        said = [
+            f"{counts}; {len(self.otherwise)} more are wrong in another way.",
+            f"They give the same answer on {self.agreement.value:.1%} "
+            f"[{self.agreement.low:.1%}, {self.agreement.high:.1%}].",
+        ]
+        worst = min(self.classes, key=lambda c: c.after - c.before)
+        if worst.after < worst.before:
+            said.append(
+                f"Class {worst.name} loses most: {worst.before:.1%} of its {worst.samples} samples were right, "
+                f"now {worst.after:.1%}."
+            )
+        return said
+
     def table(self) -> list[dict[str, str]]:
         """One row of texts for each layer: shapes, channels kept, bits, zeros, time, error."""
         return [_row(layer) for layer in self.layers]
+
+    def class_table(self) -> list[dict[str, str]]:
+        """One row of texts for each class, those that lose most first."""
+        return [
+            {
+                "class": change.name,
+                "samples": f"{change.samples:,}",
+                "before": f"{change.before:.1%}",
+                "after": f"{change.after:.1%}",
+                "points": f"{100 * (change.after - change.before):+.1f}",
+            }
+            for change in sorted(self.classes, key=lambda change: change.after - change.before)
+        ]
 
     def __repr__(self) -> str:
         rows = self.table()
@@ -148,24 +185,29 @@ def compare(a: "Trial", b: "Trial") -> Comparison:
             )
     dataset = a.study.dataset
     labels, before, after = dataset.validation.labels, a.answers(), b.answers()
-    was, now = before == labels, after == labels
-    fixed, broken = np.flatnonzero(~was & now), np.flatnonzero(was & ~now)
-    flips = len(fixed) + len(broken)
+    task = task_of(dataset)
+    change, flips = task.change(before, after, labels), task.flips(before, after, labels)
+    classes = isinstance(task, Classification)
     return Comparison(
         a=a,
         b=b,
-        fixed=fixed,
-        broken=broken,
-        otherwise=np.flatnonzero(~was & ~now & (before != after)),
-        p_value=float(stats.binomtest(len(fixed), flips).pvalue) if flips else 1.0,
-        agreement=share_of(int((before == after).sum()), len(labels)),
-        classes=[
-            ClassChange(str(name), int(mine.sum()), float(was[mine].mean()), float(now[mine].mean()))
-            for number, name in enumerate(dataset.classes)
-            if (mine := labels == number).any()
-        ],
+        fixed=flips[0],
+        broken=flips[1],
+        otherwise=flips[2],
+        p_value=change.p_value,
+        gain=change.gain,
+        agreement=share_of(int((before == after).sum()), len(labels)) if classes else None,
+        classes=_classes(dataset.classes, labels, before == labels, after == labels) if classes else [],
         layers=_layers(a, b),
     )
+
+
+def _classes(names: list[str], labels: np.ndarray, was: np.ndarray, now: np.ndarray) -> list[ClassChange]:
+    return [
+        ClassChange(str(name), int(mine.sum()), float(was[mine].mean()), float(now[mine].mean()))
+        for number, name in enumerate(names)
+        if (mine := labels == number).any()
+    ]
 
 
 def _layers(a: "Trial", b: "Trial") -> list[LayerChange]:

@@ -1,5 +1,7 @@
 """Figures with their uncertainty."""
 
+import math
+
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 from scipy import stats
@@ -32,6 +34,51 @@ class Estimate(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
+
+
+class Score(Estimate):
+    """How good a model is, by the measure of its task.
+
+    Attributes
+    ----------
+    name : str
+        ``accuracy``, ``R²``, ``perplexity``.
+    unit : str
+        ``share`` for what is told in per cent; "" for a bare number.
+    better : int
+        1 where higher is better, -1 where lower is.
+    """
+
+    name: str = "accuracy"
+    unit: str = "share"
+    better: int = 1
+
+    @property
+    def utility(self) -> float:
+        """A figure that is better when higher. Where lower is better it is the negative logarithm, so that
+        differences are ratios: a perplexity that is 5 % higher is worse by 0.05."""
+        return self.value if self.better > 0 else -math.log(max(self.value, 1e-300))
+
+    @property
+    def title(self) -> str:
+        """Its name at the beginning of a sentence."""
+        return self.name[0].upper() + self.name[1:]
+
+    def text(self, value: float | None = None) -> str:
+        """The value, or another one on the same scale, for people."""
+        value = self.value if value is None else value
+        return f"{value:.2%}" if self.unit == "share" else f"{value:.4g}"
+
+    def change(self, before: "Score") -> str:
+        """From another score to this one, for people: ``-1.30 points``, ``-0.012``, ``+3.1 %``."""
+        if self.unit == "share":
+            return f"{100 * (self.value - before.value):+.2f} points"
+        if self.better < 0:
+            return f"{100 * (self.value / before.value - 1):+.1f} %"
+        return f"{self.value - before.value:+.3f}"
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.text()} [{self.text(self.low)}, {self.text(self.high)}]"
 
 
 def share_of(right: int, count: int) -> Estimate:

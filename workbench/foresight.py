@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from workbench.prediction.predictor import Predictor
     from workbench.search import Outcome
     from workbench.sensitivity import Sensitivity
+    from workbench.steps import Quantize
     from workbench.storage import Record
     from workbench.study import Study
 
@@ -77,7 +78,8 @@ class Foresight:
         Parameters
         ----------
         seconds : float
-            For the table of speeds; with each trial it grows anyway.
+            For probes along the ratio and for the table of speeds, both of which grow with it; the rest is measured
+            in any case.
         on_progress : callable, optional
             As in `run`. What a cancelled measurement found is kept.
         """
@@ -102,6 +104,31 @@ class Foresight:
         """
         predictor = self._predictor()
         return predictor.look(recipe) if look else predictor.predict(recipe)
+
+    def accuracy_aware(
+        self, drop: float, step: "Quantize | None" = None, on_progress: OnProgress | None = None
+    ) -> "Quantize":
+        """Quantize all layers, then leave in floats what suffers most, until no more than `drop` is lost.
+
+        Tried in memory, without a trial; `run` the step to have it measured.
+
+        Parameters
+        ----------
+        drop : float
+            A share of all samples: 0.01 is one point.
+        step : Quantize, optional
+            What to quantize to; 8 bits if left out.
+        on_progress : callable, optional
+            As in `run`.
+
+        Raises
+        ------
+        WorkbenchError
+            If not even one layer can be quantized within that.
+        """
+        from workbench.search.fallback import accuracy_aware
+
+        return accuracy_aware(self._study, drop, step, _reporting(on_progress))
 
     def search(
         self,
@@ -177,7 +204,7 @@ class Foresight:
         files = [*sorted((self._study.path / "sensitivity").glob("*")), self._study.path / "prediction" / "table.jsonl"]
         state = self._study.storage.complete(), *(path.stat().st_size for path in files if path.exists())
         if self._fitted is None or self._fitted[0] != state:
-            self._fitted = state, Predictor(self._study)
+            self._fitted = state, Predictor(self._study, self._fitted[1] if self._fitted else None)
         return self._fitted[1]
 
 

@@ -7,15 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from workbench.data import Dataset
 from workbench.energy import Energy, measured_energy, modelled_energy
 from workbench.errors import WorkbenchError
-from workbench.estimates import share_of
-from workbench.evaluation import quality
+from workbench.evaluation import Change, task_of
 from workbench.latency import Paired, budget, cuda_clock, paired, wall_clock
 from workbench.metrics import Conditions, Metrics, Parity
 from workbench.process_cost import ProcessCost, process_cost
@@ -51,34 +49,30 @@ class Setting:
 
 
 def answers(session: Session, dataset: Dataset, split: str, report: Report = lambda **facts: None) -> np.ndarray:
-    """The artifact's top class for every sample of a split, shape (N,), int64; raises as `outputs` does."""
-    return outputs(session, dataset, split, report).argmax(1)
+    """What `Task.answers` keeps of every sample of a split, of a classifier its top class; raises as `rows` does."""
+    return task_of(dataset).answers(rows(session, dataset, split, report))
 
 
-def outputs(session: Session, dataset: Dataset, split: str, report: Report = lambda **facts: None) -> np.ndarray:
-    """The artifact's logits for every sample of a split, shape (N, classes), float32.
+def rows(session: Session, dataset: Dataset, split: str, report: Report = lambda **facts: None) -> np.ndarray:
+    """What `Task.rows` keeps of the artifact's outputs for every sample of a split; of a classifier its logits.
 
     Raises
     ------
     WorkbenchError
-        If an output is not a number.
+        If the outputs are not what the task asks for, or not numbers.
     """
-    part = getattr(dataset, split)
-    found = []
-    for start in range(0, len(part), EVALUATION_BATCH):
-        logits = session(dataset.prepare(part.inputs[start : start + EVALUATION_BATCH]))
-        if logits.ndim != 2 or logits.shape[1] < len(dataset.classes):
-            raise WorkbenchError(
-                f"The model's output has shape {logits.shape[1:]}, but the dataset has {len(dataset.classes)} classes.",
-                "Give a classifier with one output for each class.",
-            )
-        if not np.isfinite(logits).all():
+    part, task, found = getattr(dataset, split), task_of(dataset), []
+    step = task.batch(dataset, EVALUATION_BATCH)
+    for start in range(0, len(part), step):
+        outputs = session(dataset.prepare(part.inputs[start : start + step]))
+        task.check_outputs(outputs.shape, dataset)
+        if not np.isfinite(outputs).all():
             raise WorkbenchError(
                 "The model's outputs are NaN or infinite.",
                 "Check its weights; after training, lower the learning rate; after pruning, the ratio.",
             )
-        found.append(logits)
-        report(share=min(1.0, (start + EVALUATION_BATCH) / len(part)), message=f"Evaluating on the {split} split")
+        found.append(task.rows(outputs, part.labels[start : start + step]))
+        report(share=min(1.0, (start + step) / len(part)), message=f"Evaluating on the {split} split")
     return np.concatenate(found)
 
 
@@ -103,12 +97,12 @@ def measure(
     dataset : Dataset
     setting : Setting
     split : str
-        Where accuracy is taken.
+        Where the score is taken.
     baseline : pathlib.Path, optional
         The baseline's artifact, timed in the same loop; without it the artifact is timed against itself and no
         speed-up is given.
     baseline_answers : numpy.ndarray, optional
-        The baseline's top class for every sample, shape (N,).
+        The baseline's, as `answers` gives them.
     report : callable
         Told of the progress; may raise `Cancelled`.
 
@@ -116,17 +110,14 @@ def measure(
     -------
     Metrics
     numpy.ndarray
-        The top class for every sample of the split, shape (N,).
+        The artifact's, as `answers` gives them.
     """
     session = setting.load(artifact)
-    logits = outputs(session, dataset, split, report)
-    predicted = logits.argmax(1)
-    labels = getattr(dataset, split).labels
-    right = predicted == labels
-    fixed = broken = 0
-    if baseline_answers is not None:
-        before = baseline_answers == labels
-        fixed, broken = int((right & ~before).sum()), int((~right & before).sum())
+    task, labels = task_of(dataset), getattr(dataset, split).labels
+    judged = rows(session, dataset, split, report)
+    given = task.answers(judged)
+    same = Change(0, 0, 0.0, 1.0)
+    change = same if baseline_answers is None else task.change(baseline_answers, given, labels)
 
     # What no kernel computes with says nothing about speed, nor does another runtime.
     timed = setting.comparable(artifact) and not work.simulated
@@ -138,11 +129,13 @@ def measure(
     metrics = Metrics(
         split=split,
         samples=len(labels),
-        accuracy=share_of(int(right.sum()), len(labels)),
-        fixed=fixed,
-        broken=broken,
-        quality=quality(logits, labels),
-        accuracy_p=float(stats.binomtest(fixed, fixed + broken).pvalue) if fixed + broken else 1.0,
+        task=task.name,
+        score=task.score(given, labels),
+        fixed=change.fixed,
+        broken=change.broken,
+        gain=change.gain,
+        score_p=change.p_value,
+        quality=task.quality(judged, labels),
         size_bytes=artifact.stat().st_size,
         theoretical_bytes=theoretical_bytes(work),
         latency=timing.second if timing else None,
@@ -160,7 +153,7 @@ def measure(
         parity=parity(session, work.module, dataset),
         simulated=work.simulated,
     )
-    return metrics, predicted
+    return metrics, given
 
 
 def _timed(session: Session, baseline: Path | None, dataset: Dataset, setting: Setting, report: Report) -> Paired:
@@ -185,7 +178,9 @@ def _process_cost(
     report(share=1.0, message="Starting it in a fresh process")
     try:
         shape = (setting.batch, *dataset.sample_shape)
-        return process_cost(runtime_of(artifact, setting.runtime), artifact, shape, setting.threads), []
+        return process_cost(
+            runtime_of(artifact, setting.runtime), artifact, shape, setting.threads, tokens=task_of(dataset).tokens
+        ), []
     except WorkbenchError as error:
         return None, [f"Cold start and memory were not measured. {error.message}"]
 
@@ -217,15 +212,16 @@ def _conditions(setting: Setting, timing: Paired) -> Conditions:
 
 
 def parity(session: Session, module: nn.Module, dataset: Dataset) -> Parity:
-    """The artifact against the module, on the first 256 validation samples."""
-    inputs = dataset.prepare(dataset.validation.inputs[:PARITY_SAMPLES])
+    """The artifact against the module, on the first 256 validation samples, or as many as fit."""
+    task = task_of(dataset)
+    inputs = dataset.prepare(dataset.validation.inputs[: task.batch(dataset, PARITY_SAMPLES)])
     with torch.inference_mode():
         expected = module.eval().to("cpu")(torch.from_numpy(inputs)).numpy()
     got = session(inputs)
     return Parity(
         samples=len(inputs),
         largest_difference=float(np.abs(got - expected).max()),
-        same_answers=float((got.argmax(1) == expected.argmax(1)).mean()),
+        same_answers=task.alike(got, expected),
     )
 
 

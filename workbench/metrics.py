@@ -1,10 +1,12 @@
 """What was measured of one artifact, and what it means in words."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from workbench.energy import Energy
-from workbench.estimates import CONFIDENCE, Estimate
-from workbench.evaluation import Quality
+from workbench.estimates import CONFIDENCE, Estimate, Score
+from workbench.evaluation import TASKS, Errors, Prediction, Quality
 from workbench.latency import Calls
 from workbench.machine import Machine
 from workbench.process_cost import ProcessCost
@@ -54,9 +56,10 @@ class Parity(BaseModel):
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
     samples: int
     largest_difference: float
-    """Largest absolute difference of an output (in logits)."""
+    """Largest absolute difference of an output (of a classifier in logits)."""
     same_answers: float
-    """Share of samples with the same top class."""
+    """Share of samples with the same top class; of a regression, with numbers within 1 % of their spread; of a language
+    model the share of tokens."""
 
 
 class Metrics(BaseModel):
@@ -65,15 +68,22 @@ class Metrics(BaseModel):
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
     split: str
     samples: int
-    accuracy: Estimate
+    task: str = "classification"
+    score: Score
+    """How good it is by the measure of its task: accuracy, R², perplexity; says which way is better."""
+    accuracy: Estimate | None = None
+    """The score of a classifier; None for any other model."""
     fixed: int = 0
-    """Samples that the baseline had wrong and this artifact has right."""
+    """Samples that the baseline had wrong and this artifact has right; of no classifier, those with a smaller error."""
     broken: int = 0
     """The other way round."""
-    accuracy_p: float = 1.0
-    """Exact McNemar p-value of the change against the baseline."""
-    quality: Quality | None = None
-    """Beyond the top class: top 5, F1, recall by class, calibration, confusion."""
+    gain: float | None = None
+    """By how much the score is better than the baseline's, on the scale of its test."""
+    score_p: float = Field(1.0, validation_alias=AliasChoices("score_p", "accuracy_p"))
+    """P-value of the change against the baseline, on the same samples: McNemar's exact test for a classifier, else a
+    permutation test of the errors."""
+    quality: Quality | Errors | Prediction | None = None
+    """Beyond the score. Of a classifier: top 5, F1, recall by class, calibration, confusion."""
     size_bytes: int
     theoretical_bytes: int
     """Parameters x bits: what an ideal file would take, for comparison only."""
@@ -100,9 +110,22 @@ class Metrics(BaseModel):
     simulated: list[str] = []
     """What no kernel computes with, and why: one sentence for each."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _accuracy_and_score(cls, given: Any) -> Any:
+        """Of a classifier each is the other, as it was before there were other tasks."""
+        if isinstance(given, dict):
+            score, accuracy = given.get("score"), given.get("accuracy")
+            if score is None and accuracy is not None:
+                return given | {"score": Score(**dict(accuracy))}
+            if accuracy is None and score is not None and given.get("task", "classification") == "classification":
+                kept = ("value", "low", "high")
+                return given | {"accuracy": Estimate(**{name: dict(score)[name] for name in kept})}
+        return given
+
     def __repr__(self) -> str:
         speed = f", {self.speedup.value:.2f}x" if self.speedup else ""
-        return f"Metrics({self.split}: {self.accuracy.value:.2%}, {self.size_bytes:,} bytes{speed})"
+        return f"Metrics({self.split}: {self.score.name} {self.score.text()}, {self.size_bytes:,} bytes{speed})"
 
     def _repr_html_(self) -> str:
         from workbench.cards import metrics_card
@@ -125,23 +148,23 @@ class Metrics(BaseModel):
         return Estimate(value=inputs / each.value, low=inputs / each.high, high=inputs / each.low)
 
     @property
-    def accuracy_verdict(self) -> str:
-        """``better``, ``worse`` or ``no evidence of a change``, by McNemar's test at 5 %."""
-        if self.accuracy_p >= 1 - CONFIDENCE:
+    def score_verdict(self) -> str:
+        """``better``, ``worse`` or ``no evidence of a change``, by its test at 5 %."""
+        if self.score_p >= 1 - CONFIDENCE:
             return "no evidence of a change"
-        return "better" if self.fixed > self.broken else "worse"
+        return "better" if (self.fixed > self.broken if self.gain is None else self.gain > 0) else "worse"
 
     def sentences(self, baseline: "Metrics") -> list[str]:
         """The figures against the baseline's, each in one plain sentence: what matters most, then the rest."""
         return [*self.headlines(baseline), *self.details(baseline)]
 
     def headlines(self, baseline: "Metrics") -> list[str]:
-        """Accuracy, size and speed, and what makes one of them doubtful."""
-        change = 100 * (self.accuracy.value - baseline.accuracy.value)
+        """The score, size and speed, and what makes one of them doubtful."""
+        score, before = self.score, baseline.score
         ratio = baseline.size_bytes / self.size_bytes
         said = [
-            f"Accuracy {self.accuracy.value:.2%} against {baseline.accuracy.value:.2%} ({change:+.2f} points): "
-            f"{self.accuracy_verdict}; it fixes {self.fixed} and breaks {self.broken} of {self.samples:,} samples.",
+            f"{score.title} {score.text()} against {before.text()} ({score.change(before)}): {self.score_verdict}; "
+            f"{TASKS[self.task].said((self.fixed, self.broken), self.samples)}.",
             f"The file has {bytes_text(self.size_bytes)} against {bytes_text(baseline.size_bytes)}: "
             + (f"{ratio:.1f} times smaller." if ratio >= 1.05 else f"{1 / ratio:.2f} of the size."),
         ]
@@ -162,13 +185,10 @@ class Metrics(BaseModel):
         return [*said, *self.unmeasured]
 
     def details(self, baseline: "Metrics") -> list[str]:
-        """Quality beyond accuracy, single calls, memory, energy, and how the file agrees with its model."""
+        """Quality beyond the score, single calls, memory, energy, and how the file agrees with its model."""
         said = []
         if (mine := self.quality) and (before := baseline.quality):
-            said.append(
-                f"Macro F1 {mine.macro_f1:.2%} against {before.macro_f1:.2%}; calibration error "
-                f"{mine.calibration_error:.2%} against {before.calibration_error:.2%}."
-            )
+            said.append(mine.sentence(before))
         if (c := self.calls) and self.throughput:
             said.append(
                 f"Of {_many(c.count, 'single call')}, half took up to {c.p50:.3g} ms, 95 % up to {c.p95:.3g} ms "

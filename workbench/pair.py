@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from workbench.errors import WorkbenchError
 from workbench.estimates import CONFIDENCE, Estimate
+from workbench.evaluation import Change, task_of
 from workbench.metrics import Metrics, speed_verdict
 
 if TYPE_CHECKING:
@@ -39,22 +38,22 @@ class Pair:
         return self.before.metrics, self.after.metrics
 
     @cached_property
+    def change(self) -> Change:
+        """From the answers of `before` to those of `after`, on the validation split."""
+        dataset = self.after.study.dataset
+        return task_of(dataset).change(self.before.answers(), self.after.answers(), dataset.validation.labels)
+
+    @property
     def flips(self) -> tuple[int, int]:
-        """How many validation samples only `after` has right, and only `before`."""
-        labels = self.after.study.dataset.validation.labels
-        was, now = self.before.answers() == labels, self.after.answers() == labels
-        return int(np.sum(~was & now)), int(np.sum(was & ~now))
+        """How many validation samples only `after` has right, and only `before`; of no classifier, has better."""
+        return self.change.fixed, self.change.broken
 
-    @cached_property
-    def accuracy_verdict(self) -> str:
-        """``better``, ``worse`` or ``no evidence of a change``, by McNemar's exact test at 5 %."""
-        from scipy import stats
-
-        fixed, broken = self.flips
-        p = float(stats.binomtest(fixed, fixed + broken).pvalue) if fixed + broken else 1.0
-        if p >= 1 - CONFIDENCE:
+    @property
+    def score_verdict(self) -> str:
+        """``better``, ``worse`` or ``no evidence of a change``, by the task's paired test at 5 %."""
+        if self.change.p_value >= 1 - CONFIDENCE:
             return "no evidence of a change"
-        return "better" if fixed > broken else "worse"
+        return "better" if self.change.gain > 0 else "worse"
 
     @property
     def speedup(self) -> Estimate | None:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
+from workbench.estimates import Score
+
 # Okabe and Ito's palette, which colour-blind people can tell apart; shapes differ as well.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8a7a00")
 SHAPES = {
@@ -19,6 +21,7 @@ STAR = "M0,-9 L2.2,-3 8.6,-2.8 3.5,1.2 5.3,7.3 0,3.7 -5.3,7.3 -3.5,1.2 -8.6,-2.8
 WIDTH, HEIGHT = 560, 360
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 14, 46
 TRAILING = re.compile(r"\.0+(?=\s|$)")
+ACCURACY = Score(value=1.0, low=1.0, high=1.0)
 MARGIN = 0.06  # of each scale, left free at its ends
 
 
@@ -38,7 +41,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Plot:
-    """Accuracy against something.
+    """A score against something.
 
     Attributes
     ----------
@@ -50,6 +53,8 @@ class Plot:
         Whether the horizontal scale is walked by factors.
     text : callable
         A figure on the horizontal scale in words.
+    score : Score
+        Any score of the task: what is better lies higher, and accuracies never above 100 %.
     """
 
     title: str
@@ -58,6 +63,7 @@ class Plot:
     front: set[int]
     log: bool = False
     text: Callable[[float], str] = str
+    score: Score = ACCURACY
 
     @cached_property
     def styles(self) -> dict[str, tuple[str, str]]:
@@ -75,7 +81,7 @@ class Plot:
     @cached_property
     def _y(self) -> tuple[float, float]:
         low, high = _widened([y for point in self.points for y in (point.low, point.high)])
-        return low, min(high, 1.0 + MARGIN * (1 - low))
+        return low, (min(high, 1.0 + MARGIN * (1 - low)) if self.score.unit == "share" else high)
 
     def _scale(self, x: float) -> float:
         return math.log10(x) if self.log else x
@@ -86,8 +92,8 @@ class Plot:
         return round(LEFT + (WIDTH - LEFT - RIGHT) * (self._scale(value) - low) / (high - low), 1)
 
     def y(self, value: float) -> float:
-        """Where an accuracy lies down, in pixels."""
-        low, high = self._y
+        """Where a score lies down, in pixels."""
+        low, high = self._y[:: self.score.better]
         return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (value - low) / (high - low), 1)
 
     @property
@@ -101,7 +107,10 @@ class Plot:
     def y_ticks(self) -> list[tuple[float, str]]:
         """Places and texts along the vertical scale."""
         low, high = self._y
-        values = [value for value in round_ticks(low, high, 6) if value <= 1]
+        share = self.score.unit == "share"
+        values = [value for value in round_ticks(low, high, 6) if value <= 1 or not share]
+        if not share:
+            return [(self.y(value), f"{value:.6g}") for value in values]
         digits = max(0, -math.floor(math.log10(values[1] - values[0])) - 2) if len(values) > 1 else 1
         return [(self.y(value), f"{value:.{digits}%}") for value in values]
 

@@ -49,7 +49,12 @@ class ProcessCost(BaseModel):
 
 
 def process_cost(
-    runtime: "Runtime", artifact: Path, shape: tuple[int, ...], threads: int = 1, seconds: float = SECONDS
+    runtime: "Runtime",
+    artifact: Path,
+    shape: tuple[int, ...],
+    threads: int = 1,
+    seconds: float = SECONDS,
+    tokens: bool = False,
 ) -> ProcessCost:
     """Start fresh processes that run only the artifact, one after another.
 
@@ -63,13 +68,15 @@ def process_cost(
         Set as OMP_NUM_THREADS, which not every runtime heeds.
     seconds : float
         No new process is started once these are spent.
+    tokens : bool
+        Whether the inputs are whole numbers.
 
     Raises
     ------
     WorkbenchError
         If the process fails.
     """
-    asked = json.dumps({"snippet": runtime.snippet(artifact.name), "shape": shape})
+    asked = json.dumps({"snippet": runtime.snippet(artifact.name), "shape": shape, "tokens": tokens})
     told: list[dict[str, float]] = []
     began = time.perf_counter()
     while not told or (len(told) < MOST_STARTS and time.perf_counter() - began < seconds):

@@ -12,12 +12,14 @@ import numpy as np
 from PIL import Image  # small pictures for the page
 
 from workbench.errors import lookup
+from workbench.evaluation import task_of
 
 if TYPE_CHECKING:
     from workbench.study import Study
     from workbench.trial import Trial
 
 MOST = 48  # samples shown of each kind of flip
+EXPORTED = "exports"  # the folder of a trial's files in other formats
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,19 @@ class Answer:
     table : list of dict of str to str
         One row of texts for each layer.
     flips : dict of str to list of dict
-        By kind (fixed, broken, otherwise), a few samples: index, label, before, after (each class by its name), and
-        picture (a data URI; "" for what is no image).
+        By kind (fixed, broken, otherwise), a few samples: index, label, before, after (as their task says them; each
+        class by its name), and picture (a data URI; "" for what is no image).
+    counts : dict of str to int
+        How many samples of each kind there are.
+    classes : list of dict of str to str
+        One row of texts for each class of a classifier: how many samples, and the share recognized before and after.
     """
 
     sentences: list[str]
     table: list[dict[str, str]]
     flips: dict[str, list[dict]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    classes: list[dict[str, str]] = field(default_factory=list)
 
 
 def changes(trial: "Trial", against: int | None) -> Answer:
@@ -44,20 +52,22 @@ def changes(trial: "Trial", against: int | None) -> Answer:
     from workbench.compare import FLIPS
 
     comparison = trial.study.compare(trial.study.baseline if against is None else against, trial)
-    names, flips = trial.study.dataset.classes, {}
+    dataset, flips = trial.study.dataset, {}
+    task = task_of(dataset)
     for kind in FLIPS:
         index = getattr(comparison, kind)[:MOST]
         flips[kind] = [
             {
                 "index": int(i),
-                "label": str(names[y]),
-                "before": str(names[a]),
-                "after": str(names[b]),
+                "label": task.label_text(y, dataset),
+                "before": task.answer_text(a, dataset),
+                "after": task.answer_text(b, dataset),
                 "picture": picture(x),
             }
             for i, x, y, a, b in zip(index, *comparison.samples(kind), strict=False)
         ]
-    return Answer(comparison.sentences(), comparison.table(), flips)
+    counts = {kind: len(getattr(comparison, kind)) for kind in FLIPS}
+    return Answer(comparison.sentences(), comparison.table(), flips, counts, comparison.class_table())
 
 
 def picture(sample: np.ndarray) -> str:
@@ -85,10 +95,29 @@ def sensitivity(trial: "Trial", against: int | None) -> Answer:
     return Answer(found.sentences(), found.rows())
 
 
+def exports(trial: "Trial", against: int | None) -> Answer:
+    """The trial written in every format that can be written here, into its folder; and why not in the others."""
+    from workbench.errors import WorkbenchError
+    from workbench.exports import EXPORTS
+
+    sentences, rows = [], []
+    for format in EXPORTS.values():
+        try:
+            made = format.export(trial, trial.study.storage.folder(trial.number) / EXPORTED / format.name)
+        except WorkbenchError as error:
+            sentences.append(f"{format.title}: {error}")
+            continue
+        parity = f"{made.parity.same_answers:.1%}"
+        facts = {"format": format.title, "folder": format.name, "parity": parity, "note": made.note}
+        rows.append({**facts, "files": "\n".join(file.name for file in made.files), "snippet": made.snippet})
+    return Answer(sentences, rows)
+
+
 QUESTIONS: dict[str, Callable[["Trial", int | None], Answer]] = {
     "changes": changes,
     "why": why,
     "sensitivity": sensitivity,
+    "exports": exports,
 }
 
 

@@ -5,7 +5,7 @@ weighs kilobytes instead of megabytes, prints sharply, and is light or dark as i
 """
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 import workbench
+from workbench.closeups import closeups
 from workbench.errors import WorkbenchError
+from workbench.estimates import Score
+from workbench.evaluation import task_of
 from workbench.metrics import NOISY, Metrics, bytes_text
 from workbench.plots import Plot, Point
 
@@ -29,13 +32,13 @@ SPREAD = 8  # slowest over fastest, from which on latency is drawn by factors
 MANY = 10  # trials, from which on the best of them is told to be partly luck
 
 
-def write_report(study: "Study", path: str | Path) -> Path:
+def write_report(study: "Study", path: str | Path, closely: Sequence[int] | None = None) -> Path:
     """Write a study's report: `Study.report`."""
     trials = study.trials
     done = [trial for trial in trials if trial.metrics]
     if not done:
         raise WorkbenchError("This study has no measured trial to report.", "Run a recipe first.")
-    page = _page(study, trials, done)
+    page = _page(study, trials, done, closely)
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +48,7 @@ def write_report(study: "Study", path: str | Path) -> Path:
     return target
 
 
-def _page(study: "Study", trials: list["Trial"], done: list["Trial"]) -> str:
+def _page(study: "Study", trials: list["Trial"], done: list["Trial"], closely: Sequence[int] | None) -> str:
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
@@ -56,8 +59,10 @@ def _page(study: "Study", trials: list["Trial"], done: list["Trial"]) -> str:
         runtime=study.runtime,
         written=datetime.now().astimezone().strftime("%d %B %Y, %H:%M %Z"),
         plots=_plots(study, done),
+        score=next(trial.metrics.score for trial in done if trial.metrics),
         front=[trial for trial in study.pareto() if len(trial.recipe)],
         rows=[_row(trial) for trial in trials],
+        closeups=closeups(study, closely),
         machine=_machine(),
         versions=_versions(study),
         measured=_measured(study, done),
@@ -68,27 +73,32 @@ def _page(study: "Study", trials: list["Trial"], done: list["Trial"]) -> str:
 def _plots(study: "Study", done: list["Trial"]) -> list[Plot]:
     baseline = next((trial.metrics for trial in done if not len(trial.recipe)), None)
     size = [_point(trial, trial.metrics.size_bytes, None) for trial in done if trial.metrics]
+    score = done[0].metrics.score if done[0].metrics else Score(value=0, low=0, high=0)
+    title = f"{score.title} against"
     plots = [
-        Plot("Accuracy against file size", "File size", size, _front(study, "size_bytes"), log=True, text=bytes_text)
+        Plot(
+            f"{title} file size", "File size", size, _front(study, "size_bytes"), log=True, text=bytes_text, score=score
+        )
     ]
     if baseline and baseline.latency:
         whole = baseline.latency.value
         timed = [p for trial in done if trial.metrics and (p := _timed(trial, trial.metrics, whole))]
         plots.append(
             Plot(
-                "Accuracy against latency",
+                f"{title} latency",
                 "Latency in ms, on the baseline's scale",
                 timed,
                 _front(study, "latency"),
                 log=max(point.x for point in timed) > SPREAD * min(point.x for point in timed),
                 text=lambda ms: f"{ms:.3g}",
+                score=score,
             )
         )
     return plots
 
 
 def _front(study: "Study", objective: str) -> set[int]:
-    return {trial.number for trial in study.pareto(["accuracy", objective])}
+    return {trial.number for trial in study.pareto(["score", objective])}
 
 
 def _timed(trial: "Trial", metrics: Metrics, whole: float) -> Point | None:
@@ -101,11 +111,11 @@ def _timed(trial: "Trial", metrics: Metrics, whole: float) -> Point | None:
 
 def _point(trial: "Trial", x: float, spread: tuple[float, float] | None) -> Point:
     assert trial.metrics is not None
-    accuracy = trial.metrics.accuracy
+    score = trial.metrics.score
     kinds = dict.fromkeys(type(step).__name__ for step in trial.recipe)
     facts = [
         f"Trial {trial.number}: {_recipe(trial)}",
-        _accuracy(trial.metrics),
+        str(trial.metrics.score),
         _size(trial.metrics),
         _speed(trial.metrics),
     ]
@@ -114,9 +124,9 @@ def _point(trial: "Trial", x: float, spread: tuple[float, float] | None) -> Poin
         kind=" + ".join(kinds) or "Baseline",
         x=x,
         spread=spread,
-        y=accuracy.value,
-        low=accuracy.low,
-        high=accuracy.high,
+        y=score.value,
+        low=score.low,
+        high=score.high,
         facts=tuple(filter(None, facts)),
     )
 
@@ -129,8 +139,8 @@ def _row(trial: "Trial") -> dict[str, Any]:
         "recipe": _recipe(trial),
         "yaml": trial.recipe.to_yaml() if len(trial.recipe) else "",
         "weight_hash": trial.weight_hash or "",
-        "accuracy": _accuracy(m).removeprefix("accuracy ") if m else "",
-        "accuracy_verdict": m.accuracy_verdict if m and len(trial.recipe) else "",
+        "score": str(m.score).removeprefix(f"{m.score.name} ") if m else "",
+        "score_verdict": m.score_verdict if m and len(trial.recipe) else "",
         "size": bytes_text(m.size_bytes) if m else "",
         "theoretical": bytes_text(m.theoretical_bytes) if m else "",
         "speed": _speed(m) if m else "",
@@ -142,10 +152,6 @@ def _row(trial: "Trial") -> dict[str, Any]:
 
 def _recipe(trial: "Trial") -> str:
     return ", ".join(step.describe() for step in trial.recipe) or "Baseline"
-
-
-def _accuracy(m: Metrics) -> str:
-    return f"accuracy {m.accuracy.value:.2%} [{m.accuracy.low:.2%}, {m.accuracy.high:.2%}]"
 
 
 def _size(m: Metrics) -> str:
@@ -186,8 +192,7 @@ def _measured(study: "Study", done: list["Trial"]) -> list[str]:
     opened = f"{study.test_openings} time{'s' * (study.test_openings != 1)}"
     return [
         f"Every figure comes from running the exported file ({study.runtime.suffix}) in {study.runtime.title}.",
-        f"Accuracy: on {samples:,} validation samples, with its Wilson interval; a change is tested by McNemar's exact "
-        "test on the same samples.",
+        task_of(study.dataset).measured.format(samples=f"{samples:,}"),
         "Size: bytes of the file. What parameters times bits would give stands beside it, and is called theoretical.",
         f"Latency: baseline and trial in turns in one loop, for a batch of {study.batch} on {threads}. The speed-up is "
         "their ratio with its 95 % interval; where that holds 1, there is no measurable change.",
@@ -201,7 +206,7 @@ def doubts(study: "Study") -> list[str]:
     samples = max((m.samples for _, m in done), default=0)
     said = []
     if 0 < samples < FEW:
-        said.append(f"Accuracy is taken on {samples:,} samples only: see how wide its intervals are.")
+        said.append(f"The score is taken on {samples:,} samples only: see how wide its intervals are.")
     if len(done) >= MANY:
         said.append(f"The best of {len(done)} trials is partly lucky: judge it once on the test split.")
     if noisy := [t.number for t, m in done if m.conditions and m.conditions.noise > NOISY]:

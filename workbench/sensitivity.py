@@ -1,8 +1,9 @@
 """Sensitivity: how much a model suffers when one layer alone is pruned or gets fewer bits. Score once, solve often."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workbench import lines
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, lookup
 from workbench.estimates import Estimate, share_of
 from workbench.pruning.plan import replay
 from workbench.quantization.layers import weighted
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
 
 RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 BITS = (8, 6, 4, 3, 2, 1)
+COARSE = (0.5, 4, 0.8, 2, 0.2)  # what is tried first of every layer, as a measurement may be broken off
 SAMPLES = 1000  # of the validation split, at most
 BATCH = 250
 UNCHANGED = "unchanged"
+UNROUNDED = 16.0  # bits that change nothing
 Report = Callable[..., None]
 
 
@@ -136,12 +139,29 @@ class Sensitivity:
 
     def error(self, kind: str, layer: str, value: float) -> float:
         """The error at any value, between those measured along a line; 0 where nothing is changed."""
-        known = sorted((p.value, p.error) for p in self.points if p.kind == kind and p.layer == layer)
-        if not known:
-            return 0.0
-        known = [(0.0, 0.0), *known] if kind == "ratio" else [*known, (16.0, 0.0)]
-        values, errors = zip(*known, strict=True)
-        return float(np.interp(value, values, errors))
+        return self._between(kind, layer, value, "error")
+
+    def accuracy(self, kind: str, layer: str, value: float) -> float:
+        """The share answered right at any value, between those measured along a line."""
+        return self._between(kind, layer, value, "accuracy")
+
+    def _between(self, kind: str, layer: str, value: float, what: str) -> float:
+        values, found = self._lines.get((kind, layer, what), ([0.0], [self._unchanged(what)]))
+        return float(np.interp(value, values, found))
+
+    def _unchanged(self, what: str) -> float:
+        return 0.0 if what == "error" else self.baseline.value
+
+    @cached_property
+    def _lines(self) -> dict[tuple[str, str, str], tuple[list[float], list[float]]]:
+        """By kind, layer and what is asked: the values that were measured, and what was found there."""
+        found: dict[tuple[str, str, str], dict[float, float]] = {}
+        for point in self.points:
+            for what, figure in (("error", point.error), ("accuracy", point.right / point.samples)):
+                none = 0.0 if point.kind == "ratio" else UNROUNDED
+                line = found.setdefault((point.kind, point.layer, what), {none: self._unchanged(what)})
+                line[point.value] = figure
+        return {key: (sorted(line), [line[value] for value in sorted(line)]) for key, line in found.items()}
 
     def bits(self, average: float) -> dict[str, int]:
         """The bits of each layer that together cost least, for an average over all weights: an exact integer program.
@@ -156,42 +176,67 @@ class Sensitivity:
         sizes = {layer.name: layer.weights for layer in self.outline.size({}).layers if layer.name in costs}
         return allocate({name: costs[name] for name in sizes}, sizes, average * sum(sizes.values()))
 
-    def ratios(self, macs: float) -> dict[str, float]:
-        """Ratios of each layer that bring the MACs down to a share, at the least error: greedy, by error per MAC.
-
-        Each move takes the group whose next tenth costs the least error for the multiplications that it saves now.
+    def ratios(
+        self,
+        macs: float,
+        solver: str = "greedy",
+        damage: Callable[[Mapping[str, float]], float] | None = None,
+        seed: int = 0,
+    ) -> dict[str, float]:
+        """Ratios of each layer that bring the MACs down to a share, at the least damage.
 
         Parameters
         ----------
         macs : float
             In (0, 1]; the largest that the measured ratios reach is what comes out where they can't reach it.
+        solver : {"greedy", "evolution"}
+            Each greedy move takes the group whose next tenth costs the least error for the multiplications that it
+            saves then. Evolution goes on from there, see `workbench.search.evolution`.
+        damage : callable, optional
+            What evolution keeps low, of ratios by group; the sum of the layers' errors if left out.
+        seed : int
+            Of the evolution.
+
+        Raises
+        ------
+        WorkbenchError
+            On an unknown solver.
         """
+        lookup({"greedy": None, "evolution": None}, solver, "solver")
         layers, values, _, errors = self.grid("ratio")
-        steps = {name: [0.0, *np.maximum.accumulate(row)] for name, row in zip(layers, errors, strict=True)}
-        level = dict.fromkeys(layers, 0)
-        whole = self.outline.size({}).macs
-        now = whole
-
-        def cut(levels: dict[str, int]) -> dict[tuple[str, str], int]:
-            found = {}
-            for name, place in levels.items():
-                units = self.outline.whole(("channel", name))
-                found["channel", name] = max(1, units - round(units * ([0.0, *values][place])))
+        table = {
+            n: dict(zip([0.0, *values], [0.0, *np.maximum.accumulate(row)], strict=True))
+            for n, row in zip(layers, errors, strict=True)
+        }
+        found = self._greedy(table, macs)
+        if solver == "greedy" or not layers or self.left(found) > macs:
             return found
+        from workbench.search.evolution import evolved
 
-        while now > macs * whole:
+        summed = damage or (lambda ratios: sum(table[name][ratio] for name, ratio in ratios.items()))
+        return evolved({name: list(row) for name, row in table.items()}, summed, self.left, macs, found, seed)
+
+    def left(self, ratios: Mapping[str, float]) -> float:
+        """The share of MACs that ratios by group of channels leave."""
+        cut = {}
+        for name, ratio in ratios.items():
+            units = self.outline.whole(("channel", name))
+            cut["channel", name] = max(1, units - round(units * ratio))
+        return self.outline.size(cut).macs / self.outline.size({}).macs
+
+    def _greedy(self, table: Mapping[str, Mapping[float, float]], macs: float) -> dict[str, float]:
+        ratios, now = dict.fromkeys(table, 0.0), 1.0
+        while now > macs:
             moves = []
-            for name, place in level.items():
-                if place < len(values):
-                    left = self.outline.size(cut(level | {name: place + 1})).macs
-                    cost = steps[name][place + 1] - steps[name][place]
+            for name, row in table.items():
+                if wider := [ratio for ratio in row if ratio > ratios[name]]:
+                    left = self.left(ratios | {name: wider[0]})
                     if left < now:
-                        moves.append(((cost + 1e-9) / (now - left), name, left))
+                        moves.append(((row[wider[0]] - row[ratios[name]] + 1e-9) / (now - left), name, wider[0], left))
             if not moves:
                 break
-            _, name, now = min(moves)
-            level[name] += 1
-        return {name: ([0.0, *values][place]) for name, place in level.items()}
+            _, name, ratios[name], now = min(moves)
+        return ratios
 
 
 def sensitivity(study: "Study", importance: str = "l2", report: Report = lambda **facts: None) -> Sensitivity:
@@ -213,6 +258,11 @@ def sensitivity(study: "Study", importance: str = "l2", report: Report = lambda 
     WorkbenchError
         If the model has no layer that can be pruned or rounded.
     """
+    if study.dataset.task != "classification":
+        raise WorkbenchError(
+            "How much each layer suffers is told by the share of right answers, which only a classifier has.",
+            "Try recipes instead: they are measured by this study's own score.",
+        )
     outline = study.outline
     module = copy.deepcopy(study.module)
     layers = weighted(module)
@@ -242,6 +292,7 @@ def sensitivity(study: "Study", importance: str = "l2", report: Report = lambda 
     for name in layers:
         for bits in BITS:
             planned.append(("bits", name, bits, lambda n=name, b=bits: _rounded(module, study.module, n, b)))  # type: ignore[misc]
+    planned.sort(key=lambda plan: COARSE.index(plan[2]) if plan[2] in COARSE else len(COARSE))
     for place, (kind, layer, value, change) in enumerate(planned):
         report(share=place / len(planned), message=f"Sensitivity: {layer}, {_said(kind, value)}")
         if not store.has(kind, layer, value):

@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import math
 import time
 from collections.abc import Sequence
 from functools import cached_property
@@ -16,6 +15,7 @@ from workbench.errors import Cancelled, WorkbenchError, lookup
 from workbench.foresight import Foresight, OnProgress
 from workbench.metrics import Metrics
 from workbench.models import MODELS, fitted, load_model
+from workbench.objectives import front
 from workbench.recipe import Recipe
 from workbench.runtimes import load_runtime
 from workbench.steps import Distill, Quantize
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from workbench.compare import Comparison
 
-OBJECTIVES = {"accuracy": 1, "size_bytes": -1, "latency": -1, "speedup": 1, "macs": -1, "parameters": -1}
-
 
 class Study(Foresight):
     """One model under compression.
@@ -36,7 +34,8 @@ class Study(Foresight):
     Parameters
     ----------
     model : str or torch.nn.Module
-        A zoo model (``lenet300``, ``lenet5``, ``resnet20``), or your own classifier: float32 (N, ...) to (N, classes).
+        A zoo model (``lenet300``, ``lenet5``, ``resnet20``), or your own: float32 (N, ...) to
+        (N, classes), or to whatever the dataset's task asks for.
     dataset : str or Dataset
         ``mnist``, ``fashion_mnist``, ``cifar10``, or your own.
     runtime : str
@@ -277,25 +276,23 @@ class Study(Foresight):
                 raise WorkbenchError(f"Trial {number} is {chosen.state}.", "Cancel it first.")
         return self.storage.label(number, **changes)
 
-    def pareto(self, objectives: Sequence[str] = ("accuracy", "size_bytes", "latency")) -> list[Trial]:
+    def pareto(self, objectives: Sequence[str] = ("score", "size_bytes", "latency")) -> list[Trial]:
         """The complete trials that no other beats on every objective at once.
 
         Latency is compared by the speed-up against the baseline, as only paired figures are comparable; a trial whose
         speed is not claimed is left out where latency is an objective.
+
+        Parameters
+        ----------
+        objectives : sequence of str
+            Of score (for a classifier also accuracy), size_bytes, latency, speedup, macs, parameters, memory, energy.
+
+        Raises
+        ------
+        WorkbenchError
+            On an unknown objective, or one that no trial has.
         """
-        for name in objectives:
-            if name not in OBJECTIVES:
-                raise WorkbenchError(f"There is no objective '{name}'.", f"Choose from: {', '.join(OBJECTIVES)}.")
-        known = [(trial, _objectives(trial, objectives)) for trial in self.trials if trial.metrics]
-        done = [trial for trial, values in known if np.isfinite(values).all()]
-        table = np.array([values for _, values in known if np.isfinite(values).all()])
-        front = []
-        for index, row in enumerate(table):
-            others = np.delete(table, index, axis=0)
-            beaten = ((others >= row).all(axis=1) & (others > row).any(axis=1)).any()
-            if not beaten:
-                front.append(done[index])
-        return front
+        return front(self.trials, objectives)
 
     def compare(self, a: "Trial | int", b: "Trial | int") -> "Comparison":
         """Trial `b` against trial `a`: flips with their inputs, classes, and layer by layer where they part.
@@ -309,8 +306,15 @@ class Study(Foresight):
 
         return compare(*(self.trial(t) if isinstance(t, int) else t for t in (a, b)))
 
-    def report(self, path: str | Path) -> Path:
+    def report(self, path: str | Path, closely: Sequence[int] | None = None) -> Path:
         """Write one self-contained page: plots, trials, recipes, machine, how it was measured, and doubts.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+        closely : sequence of int, optional
+            Trials to set against the baseline: the samples they answer otherwise, classes, layers, and why they aren't
+            faster, which takes some seconds for each. Three of the Pareto front if left out; ``[]`` for none.
 
         Raises
         ------
@@ -319,7 +323,7 @@ class Study(Foresight):
         """
         from workbench.report import write_report
 
-        return write_report(self, path)
+        return write_report(self, path, closely)
 
     def test(self, trial: Trial) -> Metrics:
         """Open the test split for one trial: counted, as tuning on it would spoil it.
@@ -388,15 +392,3 @@ def _check_zoo(model: str, dataset: str) -> None:
             f"{zoo.title} has no weights for '{dataset}'.",
             f"It has some for: {', '.join(d for d in zoo.training if zoo.weights(d).exists())}.",
         )
-
-
-def _objectives(trial: Trial, names: Sequence[str]) -> list[float]:
-    """A complete trial's values, the larger the better; NaN for a speed that is not claimed."""
-    metrics = trial.metrics
-    assert metrics is not None
-    unpaired = math.nan if len(trial.recipe) else 1.0
-    speedup = metrics.speedup.value if metrics.speedup else unpaired
-    return [
-        speedup if name in ("latency", "speedup") else OBJECTIVES[name] * float(getattr(metrics, name))
-        for name in names
-    ]

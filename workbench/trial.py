@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, lookup
 from workbench.metrics import Metrics
 from workbench.recipe import Recipe
 from workbench.storage import FINISHED, Record
@@ -16,6 +16,7 @@ from workbench.storage import FINISHED, Record
 if TYPE_CHECKING:
     from torch import nn
 
+    from workbench.exports import Exported
     from workbench.runtimes import Runtime, Session
     from workbench.study import Study
     from workbench.why import Why
@@ -57,7 +58,8 @@ class Trial:
             return f"Trial({self.number}, {self.state}, {self.recipe.describe()}{reason})"
         m = self.metrics
         speed = f", {m.speedup.value:.2f}x" if m.speedup else ""
-        return f"Trial({self.number}, {self.recipe.describe()}: {m.accuracy.value:.2%}, {m.size_bytes:,} bytes{speed})"
+        told = m.score.text() if m.accuracy else f"{m.score.name} {m.score.text()}"
+        return f"Trial({self.number}, {self.recipe.describe()}: {told}, {m.size_bytes:,} bytes{speed})"
 
     def _repr_html_(self) -> str:
         from workbench.cards import trial_card
@@ -102,7 +104,7 @@ class Trial:
         return facts[-1] if facts else None
 
     def answers(self) -> np.ndarray:
-        """The artifact's top class for every validation sample, shape (N,), int64."""
+        """The artifact's top class for every validation sample, shape (N,), int64; else what its task keeps of each."""
         try:
             return np.load(self.study.storage.folder(self.number) / "answers.npy", allow_pickle=False)
         except (OSError, ValueError) as error:
@@ -113,10 +115,10 @@ class Trial:
         if self.metrics is None:
             return [self.reason or f"This trial is {self.state}."]
         if not len(self.recipe):
-            accuracy, samples = self.metrics.accuracy, self.metrics.samples
+            score, samples = self.metrics.score, self.metrics.samples
             return [
                 "This is the baseline: every trial is measured against it.",
-                f"Accuracy {accuracy.value:.2%} [{accuracy.low:.2%}, {accuracy.high:.2%}] "
+                f"{score.title} {score.text()} [{score.text(score.low)}, {score.text(score.high)}] "
                 f"on {samples:,} validation samples.",
             ]
         return [*self.metrics.sentences(self.study.baseline.metrics or self.metrics), *self.notes]
@@ -150,19 +152,44 @@ class Trial:
 
     def snippet(self) -> str:
         """Python code that runs the artifact without this project, from raw inputs on."""
+        return self.input_code() + "\n\n" + self.runtime.snippet(self.download_name())
+
+    def export(self, format: str, path: str | Path) -> "Exported":
+        """Write this trial in another format, and check what was written against the module.
+
+        Parameters
+        ----------
+        format : str
+            ``onnx``, ``openvino``, ``torch``, ``safetensors`` or ``packed``.
+        path : str or pathlib.Path
+            A folder, made where it isn't there.
+
+        Returns
+        -------
+        Exported
+            Its files, their size, the parity with the module, and code that runs them without this project.
+
+        Raises
+        ------
+        WorkbenchError
+            If there is no such format, what it needs isn't installed, or the trial can't be written in it.
+        """
+        from workbench.exports import EXPORTS
+
+        return lookup(EXPORTS, format, "format").export(self, path)
+
+    def input_code(self) -> str:
+        """Python code that makes prepared `inputs` of raw ones, which a snippet then takes."""
         dataset = self.study.dataset
         shape = ", ".join(map(str, dataset.sample_shape))
-        lines = [
-            "import numpy as np",
-            "",
-            f"inputs = np.zeros((1, {shape}), np.float32)  # your raw inputs, batch first",
-        ]
+        kind = "int64)  # your tokens" if dataset.task == "language" else "float32)  # your raw inputs"
+        lines = ["import numpy as np", "", f"inputs = np.zeros((1, {shape}), np.{kind}, batch first"]
         if dataset.train.inputs.dtype == np.uint8:
             lines.append("inputs /= 255  # pixels to [0, 1]")
         if dataset.mean and dataset.std:
             mean, std = (f"np.float32({list(v)})[:, None, None]" for v in (dataset.mean, dataset.std))
             lines.append(f"inputs = (inputs - {mean}) / {std}")
-        return "\n".join(lines) + "\n\n" + self.runtime.snippet(self.download_name())
+        return "\n".join(lines)
 
     def download_name(self) -> str:
         """A name for the artifact outside the study, such as ``lenet5-mnist-3.onnx``."""

@@ -35,7 +35,7 @@ def test_a_page_is_made_when_it_is_looked_at(chosen, asked, study):
     look(chosen, "files")
     assert "lenet5-mnist-1.onnx" in chosen.files.value
     look(chosen, "why")
-    assert asked == [(1, "why", None)]
+    assert asked == [(1, "exports", None), (1, "why", None)]
 
 
 def test_the_page_that_is_open_follows_the_trial(chosen, study):

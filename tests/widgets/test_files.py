@@ -3,10 +3,12 @@
 import base64
 import html
 import re
+from concurrent.futures import Future
 
-from widgets.files import files_page, recipe_page
+from widgets.files import Exports, files_page, recipe_page
 from workbench import Recipe
 from workbench.metrics import bytes_text
+from workbench.questions import EXPORTED, answer
 
 
 def files(page: str) -> dict[str, bytes]:
@@ -36,3 +38,29 @@ def test_the_recipe_is_there_to_copy_as_yaml_and_as_python(study):
     assert html.escape(recipe.to_yaml()) in page
     assert html.escape(recipe.to_python()) in page
     assert page.count("data-copy='pre'") == 2
+
+
+def test_every_other_format_is_there_with_its_size_its_files_and_code_that_runs_it(study):
+    for number in (0, 1):
+
+        def ask(trial, question, against):
+            future: Future = Future()
+            future.set_result(answer(trial.study, trial.number, question, against))
+            return future
+
+        panel = Exports(ask)
+        panel.about(study.trial(number))
+        panel.look()
+        got, folder = files(panel.shown.value), study.storage.folder(number) / EXPORTED
+        stem = f"lenet5-mnist-{number}"
+        assert {f"{stem}.onnx", f"{stem}.pt2", f"{stem}.safetensors", f"{stem}.plan.yaml", f"{stem}.packed"} <= set(got)
+        assert got[f"{stem}.pt2"] == (folder / "torch" / f"{stem}.pt2").read_bytes()
+        assert bytes_text(len(got[f"{stem}.packed"])) in panel.shown.value
+        assert f"torch.export.load(&quot;{stem}.pt2&quot;)" in panel.shown.value
+
+
+def test_a_failed_trial_has_no_other_formats(study):
+    panel = Exports(lambda *asked: Future())
+    panel.about(study.trial(2))
+    panel.look()
+    assert "details" not in panel.shown.value

@@ -1,5 +1,6 @@
 """The panel that searches: what it asks for, what it says, and that it can be stopped."""
 
+import json
 import time
 from concurrent.futures import Future
 from typing import Any
@@ -15,7 +16,7 @@ FOUND = {
     "sentences": ["Trial 1 keeps accuracy_drop at most 1.00 points.", "The search ended as its 120 s were spent."],
     "front": [1],
     "best": 1,
-    "history": [],
+    "history": [{"seconds": 10.0 * n, "trials": n, "hypervolume": 0.2 * n} for n in range(3)],
     "importance": {"size_bytes": {"prune.ratio": 0.8, "quantize": 0.15, "distill": 0.05}},
 }
 
@@ -78,6 +79,26 @@ def test_what_was_found_is_told_and_chosen(study: Study, asked: Asked) -> None:
     assert chosen == [1]
     assert "keeps accuracy_drop at most 1.00 points" in panel.words.value
     assert "prune.ratio 80%, quantize 15%, distill 5%" in panel.words.value
+    assert "covers 40.0% of what is ideal, after 2 trials" in panel.plots.value
+    assert "the share of each knob" in panel.plots.value
+
+
+def test_the_plots_grow_while_it_searches(study: Study, asked: Asked) -> None:
+    panel = Find(asked, lambda number: None)
+    panel.study = study
+    panel.find()
+    file = study.path / "tasks" / "search.json"
+    file.parent.mkdir(exist_ok=True)
+    for trials in (1, 2):
+        history = [[float(place), place / 10] for place in range(trials + 1)]
+        file.write_text(json.dumps({"share": 0.1, "message": "Trial", "hypervolume": 0.1, "history": history}))
+        deadline = time.monotonic() + 10
+        while f"after {trials} trials" not in panel.plots.value and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert f"after {trials} trials" in panel.plots.value
+    file.unlink()
+    asked.future.set_result(FOUND)
+    settled(panel)
 
 
 def test_a_refusal_is_a_sentence_and_the_panel_can_be_used_again(study: Study, asked: Asked) -> None:

@@ -66,9 +66,9 @@ def test_several_trials_stand_in_rows_those_that_were_measured(study):
         ({"speedup": Estimate(value=2, low=1.5, high=3)}, "Latency", "faster", "wb-good"),
         ({"speedup": Estimate(value=1, low=0.9, high=1.1)}, "Latency", "no measurable change", ""),
         ({"speedup": Estimate(value=0.5, low=0.4, high=0.6)}, "Latency", "slower", "wb-bad"),
-        ({"fixed": 90, "broken": 1, "accuracy_p": 1e-9}, "Accuracy", "better", "wb-good"),
-        ({"fixed": 3, "broken": 4, "accuracy_p": 1.0}, "Accuracy", "no evidence of a change", "wb-good"),
-        ({"fixed": 1, "broken": 90, "accuracy_p": 1e-9}, "Accuracy", "worse", "wb-bad"),
+        ({"fixed": 90, "broken": 1, "gain": 0.1, "score_p": 1e-9}, "Accuracy", "better", "wb-good"),
+        ({"fixed": 3, "broken": 4, "score_p": 1.0}, "Accuracy", "no evidence of a change", "wb-good"),
+        ({"fixed": 1, "broken": 90, "score_p": 1e-9}, "Accuracy", "worse", "wb-bad"),
     ],
 )
 def test_its_verdicts_are_words_and_not_only_colours(study, measured, row, verdict, kind):

@@ -121,6 +121,14 @@ def test_report_writes_one_page(folder, command, tmp_path):
     assert "lenet5 on mnist" in (tmp_path / "x.html").read_text(encoding="utf-8")
 
 
+def test_export_writes_other_formats_with_code_that_runs_them(folder, command, tmp_path):
+    done = command("export", folder, 1, "--out", tmp_path, "--format", "torch", "--format", "safetensors")
+    assert done.out.count("the same answer as the module on ") == 2
+    names = {"pt2", "torch.py", "safetensors", "plan.yaml", "safetensors.py"}
+    assert {file.name for file in tmp_path.iterdir()} == {f"lenet5-mnist-1.{name}" for name in names}
+    assert command("export", folder, 1, "--format", "tensorflow").status == 2
+
+
 def test_export_writes_the_artifact_its_recipe_and_code_that_runs_it(folder, command, tmp_path):
     trial = Study.open(folder).trial(1)
     done = command("export", folder, 1, "--out", tmp_path / "new" / "here")

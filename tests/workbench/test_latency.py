@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from workbench import Cancelled
-from workbench.latency import LEAST_BLOCKS, paired, processor_clock, wall_clock
+from workbench.estimates import Estimate
+from workbench.latency import BUSY, LEAST_BLOCKS, paired, processor_clock, unsure, wall_clock
 from workbench.machine import Machine, Watch
 from workbench.metrics import speed_verdict
 
@@ -54,7 +55,8 @@ def test_more_work_is_slower_and_less_of_it_is_faster(first, second, verdict, ra
 
 
 @pytest.mark.parametrize(("second", "verdict"), [(1.0, "no measurable change"), (1.05, "slower"), (0.95, "faster")])
-def test_five_percent_are_seen_where_the_clock_is_steady(second, verdict):
+def test_five_percent_are_seen_where_the_clock_is_steady(second, verdict, monkeypatch):
+    _others_take(monkeypatch, 0.0)
     assert speed_verdict(_simulated(second, noise=0.01).speedup) == verdict
 
 
@@ -90,6 +92,15 @@ def test_on_a_busy_machine_it_takes_all_its_time_as_drift_may_not_have_shown_yet
     _others_take(monkeypatch, 0.9)
     spent = _simulated(2.0, noise=0.001, precision=0.05)
     assert spent.precise and spent.seconds >= SECONDS
+
+
+def test_on_a_busy_machine_the_interval_allows_for_what_the_next_measurement_will_say():
+    found = Estimate(value=2.0, low=1.9, high=2.1)
+    assert unsure(found, Machine(others=0.1)) == unsure(found, Machine()) == found
+    half, all_of_it = (unsure(found, Machine(others=share)) for share in (0.5, 1.0))
+    assert all_of_it.low < half.low < found.low and found.high < half.high < all_of_it.high
+    assert all_of_it.value == 2.0 and speed_verdict(all_of_it) == "faster"
+    assert all_of_it.half_width == pytest.approx(np.hypot(0.05, 1.96 * BUSY), abs=0.02)
 
 
 def test_what_is_slow_is_still_run_twelve_times():

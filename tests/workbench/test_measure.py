@@ -96,10 +96,10 @@ def test_a_change_of_accuracy_is_tested_on_the_same_samples(digits, lenet5, expo
     assert metrics.broken == (~right & was_right).sum() > 0
     # McNemar's exact test is a sign test on the samples that changed sides
     changed = metrics.fixed + metrics.broken
-    assert metrics.accuracy_p == pytest.approx(
+    assert metrics.score_p == pytest.approx(
         min(1, 2 * stats.binom.cdf(min(metrics.fixed, metrics.broken), changed, 0.5))
     )
-    assert metrics.accuracy_verdict == "worse"
+    assert metrics.score_verdict == "worse"
     assert metrics.speedup.low <= metrics.speedup.value <= metrics.speedup.high
     assert metrics.verdict == "faster"
     assert metrics.baseline_latency.value > metrics.latency.value

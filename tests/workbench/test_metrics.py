@@ -52,7 +52,7 @@ def test_speed_changed_only_if_its_whole_interval_is_more_than_a_percent_away(sp
     ],
 )
 def test_accuracy_changed_only_if_mcnemars_test_says_so(fixed, broken, p, verdict):
-    assert _metrics(fixed=fixed, broken=broken, accuracy_p=p).accuracy_verdict == verdict
+    assert _metrics(fixed=fixed, broken=broken, score_p=p).score_verdict == verdict
 
 
 def test_the_sentences_tell_accuracy_size_and_speed():
@@ -60,7 +60,7 @@ def test_the_sentences_tell_accuracy_size_and_speed():
         970,
         fixed=2,
         broken=12,
-        accuracy_p=0.01,
+        score_p=0.01,
         size_bytes=250_000,
         latency=_estimate(0.9, 1.0, 1.1),
         baseline_latency=_estimate(1.9, 2.0, 2.1),

@@ -16,7 +16,7 @@ def changed(study, number, **metrics):
 def test_against_the_baseline_it_says_what_was_stored(study):
     pair, stored = Pair(study.baseline, study.trial(1)), study.trial(1).metrics
     assert pair.flips == (stored.fixed, stored.broken)
-    assert pair.accuracy_verdict == stored.accuracy_verdict
+    assert pair.score_verdict == stored.score_verdict
     assert pair.speedup == stored.speedup
     assert pair.verdict == stored.verdict
 
@@ -24,7 +24,7 @@ def test_against_the_baseline_it_says_what_was_stored(study):
 def test_a_trial_against_itself_has_not_changed(study):
     pair = Pair(study.trial(1), study.trial(1))
     assert pair.flips == (0, 0)
-    assert (pair.accuracy_verdict, pair.speedup.value) == ("no evidence of a change", 1.0)
+    assert (pair.score_verdict, pair.speedup.value) == ("no evidence of a change", 1.0)
 
 
 def test_a_speed_between_two_trials_is_as_unsure_as_both(study):

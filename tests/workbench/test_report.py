@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from workbench import Study, WorkbenchError
+from workbench.compare import FLIPS
 from workbench.plots import HEIGHT, WIDTH, Plot, Point, round_ticks
 from workbench.report import doubts
 
@@ -18,7 +19,8 @@ def page(study, tmp_path_factory) -> str:
 
 def test_it_asks_nothing_of_the_network(page) -> None:
     assert not re.search(r"""(?:src|href|url|import|fetch)\s*[=(]\s*["']?(?:https?:)?//""", page)
-    assert "<link" not in page and "src=" not in page
+    assert "<link" not in page
+    assert set(re.findall(r'src="(.{10})', page)) == {"data:image"}
 
 
 def test_every_element_is_closed(page) -> None:
@@ -26,7 +28,7 @@ def test_every_element_is_closed(page) -> None:
 
     class Check(HTMLParser):
         def handle_starttag(self, tag: str, attrs: list) -> None:
-            if tag not in ("meta", "line", "path", "polyline"):
+            if tag not in ("meta", "line", "path", "polyline", "img"):
                 open_elements.append(tag)
 
         def handle_startendtag(self, tag: str, attrs: list) -> None: ...
@@ -58,6 +60,24 @@ def test_measured_trials_are_points_and_the_others_are_not(page) -> None:
     marks = re.findall(r'class="mark" tabindex="0" data-trial="(\d+)"', page)
     assert set(marks) == {"0", "1"}
     assert len(marks) == 4  # in both plots
+
+
+def test_a_trial_is_set_against_the_baseline_with_pictures_classes_layers_and_causes(page, study) -> None:
+    closeup = page[page.index("Against the baseline") : page.index("<h2>Doubts")]
+    assert closeup.count("<section") == 1  # trial 1 is all that was measured
+    broken = study.trial(1).metrics.broken
+    assert f"Right before, wrong now: {broken}" in closeup
+    assert closeup.count("<img") == sum(min(12, len(getattr(study.compare(0, 1), kind))) for kind in FLIPS)
+    for text in ("recognized", "SQNR dB", "conv1", "Why isn't it faster?"):
+        assert text in closeup
+    assert "This machine at best" in closeup
+
+
+def test_which_trials_are_looked_at_closely_can_be_chosen(study, tmp_path) -> None:
+    page = study.report(tmp_path / "x.html", closely=[]).read_text(encoding="utf-8")
+    assert "Against the baseline" not in page
+    with pytest.raises(WorkbenchError, match="99"):
+        study.report(tmp_path / "x.html", closely=[99])
 
 
 def test_what_to_doubt_is_said(study) -> None:

@@ -9,6 +9,7 @@ from torch import nn
 
 from workbench import Dataset, Distill, Quantize, Recipe, Study, WorkbenchError
 from workbench import roofline as roofline_module
+from workbench.estimates import Estimate
 from workbench.layers import layers_of
 from workbench.profiling import Operation, without_profiler
 from workbench.why import (
@@ -202,3 +203,20 @@ def test_a_failed_trial_has_no_answer(tiny) -> None:
     failed = tiny.trial.study.run(Recipe([Distill(teacher="resnet20")]))  # which takes images
     with pytest.raises(WorkbenchError, match="has no artifact"):
         failed.why()
+
+
+def test_a_layer_bound_by_memory_and_one_bound_by_arithmetic(zeros, built) -> None:
+    case = zeros.case
+    assert case.bound(case.layers[0]) == "memory"  # its weights are read for one input
+    assert zeros.table()[0]["bound"] == "memory-bound"
+    odd = examine(built("odd").baseline)
+    assert odd.bound(odd.by_time[0]) == "compute"
+
+
+def test_integers_that_are_slower_than_floats_are_called_slower_with_a_cause(built) -> None:
+    trial = built("waves").run(Recipe([Quantize()]))
+    slow = Estimate(value=0.7, low=0.6, high=0.8)  # as it is on most machines; how fast they are is no matter here
+    trial.metrics = trial.metrics.model_copy(update={"speedup": slow})
+    found = why(trial)
+    assert found.headline.startswith("Slower (0.70x [0.60 to 0.80]), not the ")
+    assert "conversions" in [cause.kind for cause in found.causes]

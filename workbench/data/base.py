@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, lookup
+from workbench.evaluation import TASKS, Task, likely_task
 
 CALIBRATION_SAMPLES = 512
 
@@ -19,9 +20,9 @@ class Split:
     Attributes
     ----------
     inputs : numpy.ndarray
-        Shape (N, ...), uint8 pixels in [0, 255] or float32.
+        Shape (N, ...), uint8 pixels in [0, 255] or float32; of language (N, T), int64 tokens.
     labels : numpy.ndarray
-        Shape (N,), int64, in [0, number of classes).
+        Classes (N,), int64; of a regression (N, targets), float32; of language (N, T), int64 tokens.
     """
 
     inputs: np.ndarray
@@ -44,15 +45,20 @@ class Dataset:
         Images as (N, channels, height, width); uint8 is scaled to [0, 1]. Without `validation`, a tenth of `train`
         is held out, the same for the same seed.
     classes : list of str, optional
-        The names of the classes; counted from the training labels if left out.
+        The names of the classes, of a regression's targets, or of the tokens; counted from the training split if left
+        out.
     mean, std : tuple of float, optional
         Per channel, subtracted and divided by after scaling to [0, 1].
     name : str
+    task : str
+        What is asked: ``classification`` (labels (N,) are classes), ``regression`` (labels (N,) or (N, targets) are
+        numbers), or ``language`` (inputs and labels (N, T) are tokens). Told from the labels where it is left out and
+        they make it clear: fractions are a regression, rows of whole numbers for rows of whole numbers language.
 
     Raises
     ------
     WorkbenchError
-        If a split is empty, ragged, holds NaN, or has labels outside the classes.
+        If a split is empty, ragged, holds NaN, or has labels that the task does not allow.
     """
 
     train: Any
@@ -63,19 +69,25 @@ class Dataset:
     std: tuple[float, ...] | None = None
     name: str = "my data"
     seed: int = 0
+    task: str = ""
 
     def __post_init__(self) -> None:
-        splits = {
-            k: _split(getattr(self, k), k) for k in ("train", "validation", "test") if getattr(self, k) is not None
+        given = {
+            k: _arrays(getattr(self, k), k) for k in ("train", "validation", "test") if getattr(self, k) is not None
         }
-        classes = self.classes or [str(c) for c in range(int(splits["train"].labels.max(initial=0)) + 1)]
+        object.__setattr__(self, "task", self.task or likely_task(*given["train"]))
+        task = lookup(TASKS, self.task, "task")
+        splits = {name: _split(*parts, name, task) for name, parts in given.items()}
+        train = splits["train"]
+        classes = self.classes or (task.classes(train.inputs, train.labels) if len(train) else [])
         for name, split in splits.items():
-            _check(split, name, len(classes), splits["train"].inputs.shape[1:])
+            _check(split, name, list(classes), train.inputs.shape[1:], task)
         if "validation" not in splits:
             count = len(splits["train"])
             if count < 2:
                 raise WorkbenchError("One training sample can't be split.", "Give more, or a validation split.")
             splits["train"], splits["validation"] = hold_out(splits["train"], max(1, count // 10), self.seed)
+            task.check_labels(splits["validation"].labels, list(classes), "validation")
         for name, split in splits.items():
             object.__setattr__(self, name, split)
         object.__setattr__(self, "classes", list(classes))
@@ -95,6 +107,8 @@ class Dataset:
     def hash(self) -> str:
         """SHA-256 over every split and the scaling: two datasets with one hash are the same."""
         digest = hashlib.sha256(repr((self.mean, self.std, self.classes)).encode())
+        if self.task != "classification":
+            digest.update(self.task.encode())
         for split in (self.train, self.validation, self.test):
             if split is not None:
                 digest.update(repr((split.inputs.shape, split.inputs.dtype.str)).encode())
@@ -103,7 +117,9 @@ class Dataset:
         return digest.hexdigest()
 
     def prepare(self, inputs: np.ndarray) -> np.ndarray:
-        """Raw inputs (N, ...) as the model takes them: float32, scaled, normalized."""
+        """Raw inputs (N, ...) as the model takes them: float32, scaled, normalized; tokens as they are."""
+        if TASKS[self.task].tokens:
+            return inputs
         x = inputs.astype(np.float32)
         if inputs.dtype == np.uint8:
             x /= 255.0
@@ -133,7 +149,8 @@ def hold_out(split: Split, count: int, seed: int) -> tuple[Split, Split]:
     return split.take(np.sort(order[count:])), split.take(np.sort(order[:count]))
 
 
-def _split(given: Any, name: str) -> Split:
+def _arrays(given: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and labels of a split that was handed over, in whatever numbers they came."""
     if isinstance(given, Split):
         given = given.inputs, given.labels
     elif hasattr(given, "tensors"):
@@ -146,40 +163,50 @@ def _split(given: Any, name: str) -> Split:
                 f"The {name} split is a {type(given).__name__}.",
                 "Give (inputs, labels) or a torch Dataset with a length.",
             ) from error
-        given = ([np.asarray(x) for x, _ in pairs], [int(y) for _, y in pairs])
+        given = ([np.asarray(x) for x, _ in pairs], [np.asarray(y) for _, y in pairs])
     if len(given) != 2:
         raise WorkbenchError(f"The {name} split has {len(given)} parts.", "Give exactly (inputs, labels).")
     try:
         inputs, labels = (np.asarray(part) for part in given)
-        inputs = inputs if inputs.dtype == np.uint8 else inputs.astype(np.float32)
     except (TypeError, ValueError) as error:
-        raise WorkbenchError(
-            f"The inputs of the {name} split differ in shape, or are not numbers.", "Make them arrays of one shape."
-        ) from error
-    whole = labels.ndim == 1 and labels.dtype.kind in "iuf" and np.isfinite(labels).all()
-    if not whole or not np.array_equal(labels, np.floor(labels)):
-        raise WorkbenchError(
-            f"The labels of the {name} split are not whole numbers, one each.", "Number the classes from 0."
-        )
-    return Split(inputs, labels.astype(np.int64))
+        raise _ragged(name) from error
+    return inputs, labels
 
 
-def _check(split: Split, name: str, classes: int, shape: tuple[int, ...]) -> None:
+def _split(inputs: np.ndarray, labels: np.ndarray, name: str, task: Task) -> Split:
+    """The same, in the numbers that the task works with."""
+    try:
+        if task.tokens and inputs.dtype.kind in "iu":
+            inputs = inputs.astype(np.int64)
+        elif inputs.dtype != np.uint8:
+            inputs = inputs.astype(np.float32)
+    except (TypeError, ValueError) as error:
+        raise _ragged(name) from error
+    return Split(inputs, task.labels(labels, name))
+
+
+def _ragged(name: str) -> WorkbenchError:
+    return WorkbenchError(
+        f"The inputs of the {name} split differ in shape, or are not numbers.", "Make them arrays of one shape."
+    )
+
+
+def _check(split: Split, name: str, classes: list[str], shape: tuple[int, ...], task: Task) -> None:
     inputs, labels = split.inputs, split.labels
     count = len(inputs) if inputs.ndim else 0
     if count == 0 or count != len(labels):
         raise WorkbenchError(
             f"The {name} split has {count} inputs and {len(labels)} labels.", "Give one label for each input."
         )
-    if labels.min() < 0 or labels.max() >= classes:
-        wrong = labels[(labels < 0) | (labels >= classes)][0]
-        raise WorkbenchError(
-            f"The {name} split has the label {wrong:g}, but there are {classes} classes (0 to {classes - 1}).",
-            "Number the classes from 0, or list all of them in `classes`.",
-        )
+    task.check_labels(labels, classes, name)
     if inputs.shape[1:] != shape:
         raise WorkbenchError(
             f"The {name} inputs have shape {inputs.shape[1:]}, the training inputs {shape}.", "Make them the same."
         )
-    if inputs.dtype != np.uint8 and not np.isfinite(inputs).all():
+    if task.tokens and (inputs.dtype != np.int64 or inputs.min() < 0 or inputs.max() >= len(classes)):
+        raise WorkbenchError(
+            f"The inputs of the {name} split are not all tokens from 0 to {len(classes) - 1}.",
+            "Give whole numbers, and list all tokens in `classes`.",
+        )
+    if inputs.dtype.kind == "f" and not np.isfinite(inputs).all():
         raise WorkbenchError(f"The inputs of the {name} split hold NaN or infinity.", "Remove or repair those samples.")

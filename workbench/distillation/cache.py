@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.data import Dataset, Split
+from workbench.evaluation import task_of
 from workbench.weights import weight_hash
 
 LIMIT = 500_000_000  # bytes of the whole cache
@@ -20,7 +21,7 @@ BATCH = 500
 
 
 def logits_of(teacher: nn.Module, dataset: Dataset, split: Split, device: str = "cpu") -> Tensor:
-    """What the teacher says to each input of a split, as it is: (N, classes).
+    """What the teacher says to each input of a split, as it is: (N, ...), of a classifier (N, classes).
 
     It is read from the cache where it was computed before with the same weights, inputs, device, threads and torch.
     As equal weights don't make equal models, the teacher is asked about a few inputs all the same; if it says anything
@@ -28,12 +29,11 @@ def logits_of(teacher: nn.Module, dataset: Dataset, split: Split, device: str = 
     """
     path = folder() / f"{_key(teacher, dataset, split, device)}.npy"
     probe = _ask(teacher, dataset, split.inputs[:PROBE], device)
-    kept = _read(path, (len(split), probe.shape[1]))
+    kept = _read(path, (len(split), *probe.shape[1:]))
     if kept is not None and np.allclose(kept[:PROBE], probe, rtol=1e-3, atol=1e-3 * max(1.0, np.abs(probe).max())):
         return torch.from_numpy(kept).to(device)
-    parts = [
-        _ask(teacher, dataset, split.inputs[start : start + BATCH], device) for start in range(0, len(split), BATCH)
-    ]
+    step = task_of(dataset).batch(dataset, BATCH)
+    parts = [_ask(teacher, dataset, split.inputs[start : start + step], device) for start in range(0, len(split), step)]
     computed = np.concatenate(parts)
     _write(path, computed)
     return torch.from_numpy(computed).to(device)

@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workbench.distillation.base import FeatureLoss
 from workbench.distillation.cache import LIMIT, logits_of
 from workbench.distillation.pairs import outputs, pair_layers
-from workbench.distillation.registry import FEATURES, TARGETS
+from workbench.distillation.registry import FEATURES
 from workbench.errors import WorkbenchError
+from workbench.evaluation import task_of
 from workbench.steps.base import Context, Work
 from workbench.training import Batch
 from workbench.training.batches import changes
@@ -30,7 +30,7 @@ class Lesson:
     """
 
     def __init__(self, teacher: nn.Module, work: Work, step: "Distill", context: Context):
-        self.teacher, self.step = teacher, step
+        self.teacher, self.step, self.task = teacher, step, task_of(context.dataset)
         self.features: FeatureLoss | None = None
         self.cached: Tensor | None = None
         self._logits = torch.empty(0)
@@ -42,7 +42,7 @@ class Lesson:
             reason = "only its answers are cached, not what its inner layers put out"
         elif changes(step, train.inputs.ndim):
             reason = "inputs are changed at random, and it has to see the very same ones"
-        elif len(train) * len(context.dataset.classes) * 4 > LIMIT:
+        elif train.labels.size * len(context.dataset.classes) * 4 > LIMIT:
             reason = "its answers are more than the cache may hold"
         else:
             context.report(message="Asking the teacher about every training sample")
@@ -69,10 +69,10 @@ class Lesson:
             self._logits = self.teacher(batch.inputs)
 
     def loss(self, inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-        """``alpha * imitation + (1 - alpha) * CE(z, y) + feature_weight * features``."""
+        """``alpha * imitation + (1 - alpha) * task's loss + feature_weight * features``."""
         step = self.step
-        imitation = TARGETS[step.targets](logits, self._logits, step.temperature)
-        value = step.alpha * imitation + (1 - step.alpha) * F.cross_entropy(logits, labels)
+        imitation = self.task.imitation(logits, self._logits, step.targets, step.temperature)
+        value = step.alpha * imitation + (1 - step.alpha) * self.task.loss(logits, labels)
         return value if self.features is None else value + step.feature_weight * self.difference(self.features)
 
     def difference(self, features: FeatureLoss) -> Tensor:

@@ -10,6 +10,7 @@ from torch import nn
 
 from workbench.data import Dataset
 from workbench.errors import WorkbenchError, lookup
+from workbench.evaluation import Classification, task_of
 from workbench.models import MODELS, teacher_for
 from workbench.steps.base import Context, Work
 from workbench.steps.prune import Prune
@@ -33,13 +34,16 @@ def teacher_called(name: str, student: nn.Module, context: Context) -> nn.Module
 
 
 def check_classes(module: nn.Module, who: str, dataset: Dataset) -> None:
-    """Refuse a model that does not give one logit for each class of the dataset."""
+    """Refuse a model that does not give what the dataset's task asks for; of a classifier one logit for each class."""
     inputs = torch.from_numpy(dataset.prepare(dataset.train.inputs[:2]))
     try:
         with torch.no_grad():
             shape = tuple(module(inputs).shape)
     except RuntimeError as error:
         raise WorkbenchError(f"{who} can't take inputs of shape {dataset.sample_shape}.", f"{error}.") from error
+    task = task_of(dataset)
+    if not isinstance(task, Classification):
+        return task.check_outputs(shape, dataset, who)
     if shape != (2, len(dataset.classes)):
         raise WorkbenchError(
             f"{who} tells {shape[-1]} classes apart, the dataset has {len(dataset.classes)}.",

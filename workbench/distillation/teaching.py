@@ -11,6 +11,7 @@ from workbench.distillation.cache import logits_of
 from workbench.distillation.lesson import Lesson
 from workbench.distillation.students import prepare_student
 from workbench.distillation.teachers import assistants, check_classes, teacher_called
+from workbench.evaluation import task_of
 from workbench.models import fresh_model
 from workbench.steps.base import Context, Work
 
@@ -27,20 +28,20 @@ def check(step: "Distill", context: Context) -> None:
 
 def distill(work: Work, step: "Distill", context: Context) -> None:
     """Carry `step` out on `work`."""
-    teacher = teacher_called(step.teacher, work.module, context)
+    task, teacher = task_of(context.dataset), teacher_called(step.teacher, work.module, context)
     prepare_student(work, step.student, step.fresh, context)
     check_classes(work.module.eval(), "The student", context.dataset)
     if step.data == "calibration":
         context = replace(context, dataset=without_labels(teacher, context))
         work.notes.append(
             f"Learned from the teacher's answers to {len(context.dataset.train)} calibration samples, without any "
-            "label; the accuracy shown meanwhile is the share of them that the model answers as the teacher does."
+            f"label; the {task.score_name} shown meanwhile is taken on them, with the teacher's answers for labels."
         )
     parts = step.assistants + 1
     for number, assistant in enumerate(assistants(step.assistants, teacher, work.module, context), start=1):
         reached = _teach(assistant, teacher, step, context.part(number - 1, parts))
-        size = sum(p.numel() for p in assistant.module.parameters())
-        work.notes.append(f"Assistant {number}: {size:,} parameters, validation accuracy {reached:.2%}.")
+        told, size = task.as_score(reached).text(), sum(p.numel() for p in assistant.module.parameters())
+        work.notes.append(f"Assistant {number}: {size:,} parameters, validation {task.score_name} {told}.")
         teacher = copy.deepcopy(assistant.module).eval().requires_grad_(False)
     _teach(work, teacher, step, context.part(parts - 1, parts))
 
@@ -48,7 +49,8 @@ def distill(work: Work, step: "Distill", context: Context) -> None:
 def without_labels(teacher: nn.Module, context: Context) -> Dataset:
     """The calibration samples, with the teacher's answers in the place of labels."""
     dataset = context.dataset
-    answers = logits_of(teacher, dataset, dataset.calibration, context.device).argmax(1).cpu().numpy()
+    outputs = logits_of(teacher, dataset, dataset.calibration, context.device)
+    answers = task_of(dataset).told(outputs).cpu().numpy()
     told = (dataset.calibration.inputs, answers)
     return replace(dataset, train=told, validation=told, test=None)
 

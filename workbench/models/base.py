@@ -29,6 +29,9 @@ class ZooModel:
         By dataset, the recipe that trained the shipped weights from scratch.
     image_size : int or None
         Images are padded to this size; None takes them as they are.
+    call : str
+        The expression that makes the module, with ``{channels}`` and ``{classes}``, where the file that defines its
+        class needs nothing but torch.
     """
 
     name: str
@@ -37,6 +40,7 @@ class ZooModel:
     build: "Callable[[int, int], nn.Module]"
     training: dict[str, Recipe] = field(default_factory=dict)
     image_size: int | None = None
+    call: str = ""
 
     def weights(self, dataset: str) -> Path:
         """The file of the weights trained on that dataset; the card lies beside it, ending in ``.yaml``."""

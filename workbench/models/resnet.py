@@ -34,4 +34,5 @@ RESNET20 = ZooModel(
     build=_resnet20,
     training={"fashion_mnist": _schedule(12, 10), "cifar10": _schedule(14, 12)},
     image_size=32,
+    call="ResNet({channels}, {classes}, blocks=3)",
 )

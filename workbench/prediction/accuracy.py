@@ -7,23 +7,23 @@ import numpy as np
 from scipy import stats
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern, WhiteKernel
 
 from workbench.estimates import Estimate
 from workbench.prediction.base import CONFIDENCE
 
 EDGE = 1e-3  # shares nearer to 0 or 1 are taken for this near: their logit says no more
-MOST = 300  # observations: time grows with their cube
+MOST = 200  # observations: time grows with their cube
 
 
 class AccuracyModel:
     r"""Accuracy from features, by a Gaussian process on its logit (Rasmussen & Williams 2006, chapter 2).
 
-    The kernel is a squared exponential of one length over standardized features, with its size, length and noise by
-    marginal likelihood: a length for each feature fits few observations too well, and its intervals then hold too
-    seldom. Each observation also has the variance of its own sample, :math:`1 / (n p (1 - p))`. Intervals are widened
-    by how much the standardized errors, each observation predicted without itself in closed form (chapter 5.4.2),
-    exceed what a normal distribution would give.
+    The kernel is a line plus a Matérn function of one length over standardized features (chapter 4.2), with their
+    sizes, the length and the noise by marginal likelihood: a length for each feature fits few observations too well,
+    and its intervals then hold too seldom. Each observation also has the variance of its own sample,
+    :math:`1 / (n p (1 - p))`. Intervals are widened by how much the standardized errors, each observation predicted
+    without itself in closed form (chapter 5.4.2), exceed what a normal distribution would give.
 
     Parameters
     ----------
@@ -44,7 +44,11 @@ class AccuracyModel:
         logits = np.log(p / (1 - p))
         self._mean, self._spread = logits.mean(), logits.std() or 1.0
         x, y = self._standard(table), (logits - self._mean) / self._spread
-        kernel = ConstantKernel(1.0, (1e-2, 1e2)) * RBF(2.0, (0.3, 30.0)) + WhiteKernel(1e-2, (1e-5, 0.3))
+        kernel = (
+            ConstantKernel(1.0, (1e-3, 1e2)) * DotProduct(1.0)
+            + ConstantKernel(0.3, (1e-3, 1e2)) * Matern(2.0, (0.3, 30.0), nu=2.5)
+            + WhiteKernel(1e-2, (1e-5, 0.3))
+        )
         self._process = GaussianProcessRegressor(kernel, alpha=noise / self._spread**2, n_restarts_optimizer=0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # a noise at its bound is none

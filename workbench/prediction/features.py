@@ -4,52 +4,70 @@ import math
 
 import numpy as np
 
+from workbench.prediction.curves import LEAST_ERROR, Curves, logit
 from workbench.prediction.outline import Size
 from workbench.prediction.prospect import Prospect
+from workbench.prediction.recovery import Trained
 from workbench.sensitivity import Sensitivity
 
-LEAST_ERROR = 1e-4  # nats; less is as good as none
 FLOAT_BITS = 16  # more bits make no difference
 
 
-def untrained(prospect: Prospect, size: Size, sensitivity: Sensitivity) -> np.ndarray:
-    """Of a recipe, its trainings left out: damage by the sum of its parts, what is left, and how it was chosen."""
-    whole = prospect.outline.size({})
-    pruned = sum(sensitivity.error("ratio", name, ratio) for name, ratio in prospect.ratios.items())
+def untrained(prospect: Prospect, size: Size, curves: Curves, known: bool = False, strange: bool = False) -> np.ndarray:
+    """Of a recipe, its trainings left out: what the curves of its kind say, and how far it is off them.
+
+    Parameters
+    ----------
+    prospect : Prospect
+    size : Size
+        Of the prospect.
+    curves : Curves
+    known : bool
+        Whether this very recipe may be on a curve: then the curve is taken without it.
+    strange : bool
+        What would be said if nothing were known of its importance.
+    """
+    whole, sensitivity = prospect.outline.size({}), curves.sensitivity
+    mark, damage = curves.at(prospect, known, strange), curves.damage(prospect)
     rounded = sum(sensitivity.error("bits", name, bits) for name, bits in prospect.bits.items())
-    ratios = list(prospect.ratios.values()) or [0.0]
     return np.array(
         [
-            math.log10(pruned + LEAST_ERROR),
+            mark.accuracy,
+            damage - mark.damage,
+            logit(_kept(prospect, sensitivity)),
             math.log10(rounded + LEAST_ERROR),
-            math.log10(pruned + rounded + LEAST_ERROR),
-            max(ratios),
             math.log(size.parameters / whole.parameters),
-            math.log(size.macs / whole.macs),
             -math.log(1 - min(prospect.zeros, 0.995)),
             activation_deficit(prospect),
             float(prospect.importance == "random"),
+            float(strange or curves.strange(prospect)),
             1 / prospect.shared.bits if prospect.shared else 0.0,
         ]
     )
 
 
-def trained(prospect: Prospect, size: Size, before: float) -> np.ndarray:
-    """Of a recipe that trains: the accuracy that it would have without, what is left, and how long it trains."""
+def _kept(prospect: Prospect, sensitivity: Sensitivity) -> float:
+    """The accuracy if every layer cost its share of it whatever the others do."""
+    top = max(sensitivity.baseline.value, 1e-3)
+    share = top
+    for kind, values in (("ratio", prospect.ratios), ("bits", prospect.bits)):
+        for name, value in values.items():
+            share *= min(sensitivity.accuracy(kind, name, value) / top, 1.0)
+    return share
+
+
+def trained(prospect: Prospect, size: Size, before: float) -> Trained:
+    """Of a recipe that trains: the accuracy that it would have without, how long it trains, and what is left."""
     whole = prospect.outline.size({})
-    p = min(max(before, 1e-3), 1 - 1e-3)
     bits = list(prospect.bits.values())
-    return np.array(
-        [
-            math.log(p / (1 - p)),
-            math.log(size.parameters / whole.parameters),
-            math.log(size.macs / whole.macs),
-            -math.log(1 - min(prospect.zeros, 0.995)),
-            math.log2(FLOAT_BITS / min(FLOAT_BITS, float(np.mean(bits)))) if bits else 0.0,
-            math.log1p(prospect.epochs),
-            prospect.distilled,
-        ]
-    )
+    left = [
+        math.log(size.parameters / whole.parameters),
+        math.log(size.macs / whole.macs),
+        -math.log(1 - min(prospect.zeros, 0.995)),
+        math.log2(FLOAT_BITS / min(FLOAT_BITS, float(np.mean(bits)))) if bits else 0.0,
+        prospect.distilled,
+    ]
+    return Trained(before, prospect.updates, np.array(left))
 
 
 def activation_deficit(prospect: Prospect) -> float:

@@ -3,31 +3,28 @@
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from workbench.errors import WorkbenchError
 from workbench.estimates import Estimate, share_of
 from workbench.metrics import Metrics
 from workbench.prediction import features
 from workbench.prediction.accuracy import AccuracyModel
 from workbench.prediction.base import Prediction
+from workbench.prediction.curves import Curves, single
 from workbench.prediction.latency import LatencyModel
 from workbench.prediction.outline import LayerSize, Size
 from workbench.prediction.probes import probe, probes_of
 from workbench.prediction.prospect import Prospect, follow
+from workbench.prediction.recovery import Recovery
 from workbench.prediction.sizes import by_arithmetic, by_files
 from workbench.prediction.table import table_of
 from workbench.prediction.warnings import odd_widths, slower, temperature
 from workbench.recipe import Recipe
 from workbench.sensitivity import Sensitivity, known_sensitivity
+from workbench.steps import Prune
 
 if TYPE_CHECKING:
     from workbench.study import Study
     from workbench.trial import Trial
-
-FEWEST_TRAINED = 4  # trials with training, before a model of them is better than a rule of thumb
-RECOVERED = 0.8  # share of what pruning and rounding cost that a short training usually brings back
-UNSURE = 0.005  # how far a trained model may end above the baseline
 
 
 class Predictor:
@@ -36,9 +33,12 @@ class Predictor:
     Parameters
     ----------
     study : Study
+    before : Predictor, optional
+        One of the same study, fitted when less was known: what its probes lead to is not followed again.
     """
 
-    def __init__(self, study: "Study"):
+    def __init__(self, study: "Study", before: "Predictor | None" = None):
+        self.followed: dict[str, Prospect] = before.followed if before else {}
         self.study, self.outline, self.runtime = study, study.outline, study.runtime
         self.baseline = _measured(study.baseline)
         self.whole = self.outline.size({})
@@ -61,7 +61,7 @@ class Predictor:
                 timed[prospect.form][0].append(size.layers)
                 timed[prospect.form][1].append(_inverse(metrics.speedup))
         self._latency = {form: LatencyModel.fitted(self.whole.layers, *found) for form, found in timed.items()}
-        self._untrained, self._trained, self._recovered = self._accuracies()
+        self._untrained, self._trained = self._accuracies()
 
     def predict(self, recipe: Recipe) -> Prediction:
         """What a recipe would give.
@@ -138,63 +138,68 @@ class Predictor:
     def _accuracy(self, recipe: Recipe, prospect: Prospect, size: Size, notes: list[str]) -> Estimate | None:
         if not len(recipe):
             return self.baseline.accuracy
+        if self.study.dataset.task != "classification":
+            notes.append(f"The {self.baseline.score.name} of a recipe is not predicted, only measured.")
+            return None
         if self._untrained is None or self.sensitivity is None:
             notes.append("How sensitive the layers are was not measured yet, so accuracy is not predicted.")
             return None
         before = self._before(recipe, prospect, size)
         if prospect.epochs == 0:
             return before
-        top = self.baseline.accuracy.value
-        if self._trained is not None:
-            after = self._trained.at(features.trained(prospect, size, before.value), self._chance)
-            return after
-        notes.append("Too few trials with training are known here: what training brings back is a rule of thumb.")
-        value = before.value + self._recovered * max(0.0, top - before.value)
-        return Estimate(value=value, low=min(before.low, value), high=max(value, top) + UNSURE)
+        if not self._learned:
+            notes.append("No trial with training is known here: what training brings back is a rule of thumb.")
+        return self._trained.at(features.trained(prospect, size, before.value), self._chance)
 
     def _before(self, recipe: Recipe, prospect: Prospect, size: Size) -> Estimate:
         """Accuracy without the recipe's trainings."""
         tried = self.probes.of(recipe)
         if tried is not None:
             return share_of(tried.right, tried.samples)
-        assert self._untrained is not None and self.sensitivity is not None
-        return self._untrained.at(features.untrained(prospect, size, self.sensitivity), self._chance)
+        assert self._untrained is not None
+        if (found := self._curves.tried(prospect)) is not None:
+            return found
+        return self._untrained.at(features.untrained(prospect, size, self._curves), self._chance)
 
     @property
     def _chance(self) -> float:
         return 0.5 / len(self.study.dataset.classes)
 
-    def _accuracies(self) -> tuple[AccuracyModel | None, AccuracyModel | None, float]:
-        """The models of accuracy without and with training, and what trainings have brought back, as a share."""
+    def _accuracies(self) -> tuple[AccuracyModel | None, Recovery]:
+        """The models of accuracy without and with training."""
+        top = self.baseline.score.value
+        self._learned = [(t, p) for t, p in self.trials if p.epochs > 0]
         if self.sensitivity is None:
-            return None, None, RECOVERED
-        rows = [features.untrained(Prospect(self.outline, self.runtime), self.whole, self.sensitivity)]
-        shares, samples = [self.baseline.accuracy.value], [self.baseline.samples]
-        for found in self.probes.found.values():
-            prospect = follow(Recipe.from_dict(found.recipe), self.outline, self.runtime)
-            rows.append(features.untrained(prospect, prospect.size, self.sensitivity))
-            shares.append(found.right / found.samples)
-            samples.append(found.samples)
-        plain = [(t, p) for t, p in self.trials if p.epochs == 0 and len(t.recipe)]
-        for trial, prospect in plain:
-            metrics = _measured(trial)
-            rows.append(features.untrained(prospect, prospect.size, self.sensitivity))
-            shares.append(metrics.accuracy.value)
-            samples.append(metrics.samples)
-        untrained = AccuracyModel(rows, shares, samples)
-        self._untrained = untrained
-        learned = [(t, p) for t, p in self.trials if p.epochs > 0]
-        befores = [self._before(t.recipe, p, p.size).value for t, p in learned]
-        top = self.baseline.accuracy.value
-        reached = [_measured(t).accuracy.value for t, _ in learned]
-        regained = [(a - b) / (top - b) for a, b in zip(reached, befores, strict=True) if top - b > 0.01]
-        recovered = float(np.clip(np.median([RECOVERED, *regained]), 0, 1))
-        if len(learned) < FEWEST_TRAINED:
-            return untrained, None, recovered
-        table = [features.trained(p, p.size, b) for (_, p), b in zip(learned, befores, strict=True)]
-        table.append(features.trained(Prospect(self.outline, self.runtime, epochs=1.0), self.whole, top))
-        counts = [_measured(t).samples for t, _ in learned]
-        return untrained, AccuracyModel(table, [*reached, top], [*counts, self.baseline.samples]), recovered
+            return None, Recovery(top, [], [])
+        self._curves = Curves(self.baseline.score.value, self.sensitivity)
+        whole = Prospect(self.outline, self.runtime)
+        seen = [(whole, self.baseline.score.value, self.baseline.samples)]
+        for key, found in self.probes.found.items():
+            if key not in self.followed:
+                self.followed[key] = follow(Recipe.from_dict(found.recipe), self.outline, self.runtime)
+            prospect = self.followed[key]
+            seen.append((prospect, found.right / found.samples, found.samples))
+            self._curves.add(prospect, found.right / found.samples, found.samples)
+        seen.sort(key=lambda observed: single(observed[0]) is None)  # of many, the last count
+        for trial, prospect in self.trials:
+            if prospect.epochs == 0 and len(trial.recipe):
+                metrics = _measured(trial)
+                seen.append((prospect, metrics.score.value, metrics.samples))
+                self._curves.add(prospect, metrics.score.value, metrics.samples)
+        rows = [features.untrained(prospect, prospect.size, self._curves, known=True) for prospect, *_ in seen]
+        _, shares, samples = zip(*seen, strict=True)
+        # how far curves of one importance hold for another is learned where both are known
+        foreign = [observed for observed in seen if (step := single(observed[0])) and _foreign(step)]
+        rows = [features.untrained(p, p.size, self._curves, strange=True) for p, *_ in foreign] + rows
+        shares, samples = (tuple(o[place] for o in foreign) + more for place, more in ((1, shares), (2, samples)))
+        self._untrained = AccuracyModel(rows, shares, samples)
+        befores = [self._before(t.recipe, p, p.size).value for t, p in self._learned]
+        known = [features.trained(p, p.size, b) for (_, p), b in zip(self._learned, befores, strict=True)]
+        return self._untrained, Recovery(top, known, [_measured(t).score.value for t, _ in self._learned])
+
+
+def _foreign(step: Prune) -> bool:
+    return step.granularity == "channel" and step.importance != "l2" and (step.scope, step.round_to) == ("layer", 1)
 
 
 def _measured(trial: "Trial") -> Metrics:

@@ -1,8 +1,10 @@
 """Probes: the accuracy of a recipe without its trainings, tried in memory on some validation samples."""
 
 import copy
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,9 @@ import torch
 from workbench import lines
 from workbench.carry_out import context_of
 from workbench.errors import WorkbenchError
+from workbench.knobs import knobs
+from workbench.prediction.prospect import COSTLY, follow
+from workbench.pruning.plan import replay
 from workbench.quantization.activations import rounded_inputs
 from workbench.recipe import Recipe
 from workbench.sensitivity import SAMPLES, logits
@@ -23,6 +28,10 @@ if TYPE_CHECKING:
     from workbench.study import Study
 
 RATIOS = (0.3, 0.6, 0.15, 0.45, 0.75, 0.9)
+FIRST = (0.5, 0.3, 0.7)
+TENTHS = (0.5, 0.2, 0.8, 0.3, 0.7, 0.4, 0.6, 0.1, 0.9)
+BETWEEN = (0.25, 0.35, 0.45, 0.55, 0.65, 0.15, 0.75, 0.85)
+SCOPES, MULTIPLES = ("layer", "global", "isomorphic"), (1, 8, 4)
 
 
 @dataclass(frozen=True)
@@ -71,13 +80,32 @@ def probe(study: "Study", recipe: Recipe, samples: int = SAMPLES) -> Probe:
     bare, split = without_training(recipe), study.dataset.validation
     work = Work(copy.deepcopy(study.module))
     with threads(1):
-        for step in bare:
+        for place, step in enumerate(bare):
             torch.manual_seed(recipe.seed)
-            step.apply(work, context_of(study, recipe.seed))
+            if place or not _quickly_pruned(study, work, step):
+                step.apply(work, context_of(study, recipe.seed))
         inputs = torch.from_numpy(study.dataset.prepare(split.inputs[:samples]))
         with rounded_inputs(work.module, work.activations):
             answers = logits(work.module.float(), inputs).argmax(1).numpy()
     return Probe(bare.to_dict(), int((answers == split.labels[:samples]).sum()), len(answers))
+
+
+def _quickly_pruned(study: "Study", work: Work, step: Step) -> bool:
+    """Prune by the scores that the outline already has; whether that could be done."""
+    if not isinstance(step, Prune) or step.granularity != "channel" or step.scope == "latency":
+        return False
+    if step.target != "none" or step.importance in ("random", *COSTLY):
+        return False
+    cut = follow(Recipe([step]), study.outline, study.runtime).cut
+    structure = study.outline.structure(step.granularity, step.importance)
+    assert structure is not None
+    edits = [
+        group.edit(sorted(score.argsort(stable=True)[: group.units - cut["channel", group.name]].tolist()))
+        for group, score in zip(structure.groups, structure.scores, strict=True)
+        if cut["channel", group.name] < group.units
+    ]
+    replay(work.module, structure.example, edits)
+    return True
 
 
 def ladder(study: "Study") -> list[Recipe]:
@@ -91,19 +119,81 @@ def ladder(study: "Study") -> list[Recipe]:
         recipes.append(Recipe([Quantize(weight_bits=bits, simulate=True)]))
     recipes += [Recipe([Quantize(weight_bits=8, activation_bits=4, simulate=True)]), Recipe([ShareWeights(bits=3)])]
     recipes += [
-        Recipe([ways[0](ratio), Quantize(weight_bits=bits, simulate=True)]) for ratio, bits in ((0.3, 4), (0.5, 8))
+        Recipe([ways[0](ratio), Quantize(weight_bits=bits, simulate=True)])
+        for ratio, bits in ((0.3, 4), (0.5, 8), (0.2, 3), (0.45, 4))
     ]
     return recipes
 
 
-def measure_probes(study: "Study", report: Callable[..., None] = lambda **facts: None) -> Probes:
-    """Try every recipe of the ladder that was not tried yet."""
+def families(study: "Study", importances: Sequence[str] | None = None) -> Iterator[Recipe]:
+    """Prunings along the ratio, for each way of choosing them: a few of each first, the finest last."""
+    every = [name for name in _importances() if name not in COSTLY]
+    for importance, granularity in itertools.product(importances or every, ("channel", "weight")):
+        for ratio in FIRST if _goes(importance, granularity) else ():
+            yield _pruned(ratio=ratio, importance=importance, granularity=granularity)
+    named = importances or sorted((name for name in every if name != "random"), key=lambda name: name != "l2")
+    for ratios, importance in itertools.product((TENTHS, BETWEEN), named):
+        for scope, multiple, ratio in itertools.product(SCOPES, MULTIPLES, ratios):
+            yield _pruned(ratio=ratio, importance=importance, scope=scope, round_to=multiple)
+
+
+def _goes(importance: str, granularity: str) -> bool:
+    """Whether this granularity can go by this importance at all."""
+    try:
+        return bool(_pruned(importance=importance, granularity=granularity))
+    except WorkbenchError:
+        return False
+
+
+def _pruned(**knobs: object) -> Recipe:
+    return Recipe([Prune.model_validate(knobs)])
+
+
+def _importances() -> tuple[str, ...]:
+    return next(knob.choices for knob in knobs(Prune) if knob.name == "importance")
+
+
+def measure_probes(
+    study: "Study",
+    report: Callable[..., None] = lambda **facts: None,
+    seconds: float = 0.0,
+    importances: Sequence[str] | None = None,
+) -> Probes:
+    """Try every recipe of the ladder that was not tried yet, then families of prunings as long as there is time.
+
+    Parameters
+    ----------
+    study : Study
+    report : callable
+        Told of the progress; may raise `Cancelled`.
+    seconds : float
+        For the families.
+    importances : sequence of str, optional
+        Of the families; all that are quick to compute, if left out.
+    """
     known, recipes = probes_of(study), ladder(study)
+    began = time.monotonic()
     for place, recipe in enumerate(recipes):
-        report(share=place / len(recipes), message=f"Trying {recipe.describe()}")
-        if known.of(recipe) is None:
-            try:
-                known.add(probe(study, recipe))
-            except WorkbenchError:  # this model can't be had that way, which a trial will say
-                continue
+        report(share=place / len(recipes) / 2, message=f"Trying {recipe.describe()}")
+        try_out(study, known, recipe, {})
+    seen: dict[tuple, Probe] = {}
+    for recipe in families(study, importances) if seconds > 0 else ():
+        spent = (time.monotonic() - began) / seconds
+        if spent > 1:
+            break
+        report(share=0.5 + spent / 2, message=f"Trying {recipe.describe()}")
+        try_out(study, known, recipe, seen)
     return known
+
+
+def try_out(study: "Study", known: Probes, recipe: Recipe, seen: dict[tuple, Probe]) -> None:
+    """Try a recipe that was not tried yet; what prunes the same channels as one that was `seen` comes out the same."""
+    if known.of(recipe) is not None:
+        return
+    try:
+        prospect = follow(recipe, study.outline, study.runtime)
+        key = (prospect.importance, prospect.zeros, *sorted(prospect.cut.items()))
+        found = seen[key] = seen.get(key) or probe(study, recipe)
+        known.add(replace(found, recipe=recipe.to_dict()))
+    except WorkbenchError:  # this model can't be had that way, which a trial will say
+        return

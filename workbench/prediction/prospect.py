@@ -16,6 +16,7 @@ from workbench.steps import Distill, Half, Pack, Prune, Quantize, ShareWeights, 
 from workbench.steps.finetune import Training
 
 HALVINGS = 10
+USUAL_RATE = {"sgd": 0.05, "adam": 1e-3, "adamw": 1e-3}
 COSTLY = ("ablation",)
 """Importances that take minutes to compute: L2 stands in for them."""
 
@@ -39,6 +40,8 @@ class Prospect:
         By which units or weights were chosen.
     epochs : float
         Passes over the training set, of all trainings.
+    updates : float
+        Of the weights, each counted by its learning rate against Adam's usual one.
     distilled : float
         The weight of the teacher in the last training.
     steps : list of Step
@@ -58,6 +61,7 @@ class Prospect:
     simulated: bool = False
     importance: str | None = None
     epochs: float = 0.0
+    updates: float = 0.0
     distilled: float = 0.0
     steps: list[Step] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -201,7 +205,10 @@ def _train(prospect: Prospect, step: Step) -> None:
         raise WorkbenchError("Another model as the student is not predicted.", "Run the recipe to see.")
     few = isinstance(step, Distill) and step.data == "calibration"
     dataset = prospect.outline.context.dataset
-    prospect.epochs += step.epochs * (len(dataset.calibration) / len(dataset.train) if few else 1.0)
+    samples = len(dataset.calibration if few else dataset.train)
+    prospect.epochs += step.epochs * samples / len(dataset.train)
+    pace = step.learning_rate / USUAL_RATE[step.optimizer]
+    prospect.updates += step.epochs * samples / step.batch_size * min(max(pace, 0.1), 2.0)
     prospect.distilled = step.alpha if isinstance(step, Distill) else 0.0
 
 

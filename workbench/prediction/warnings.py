@@ -89,4 +89,4 @@ def _taught(recipe: Recipe) -> tuple[float, int] | None:
 
 
 def _accuracy(metrics: Metrics) -> float:
-    return metrics.accuracy.value
+    return metrics.score.utility

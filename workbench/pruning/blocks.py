@@ -26,7 +26,7 @@ class BlockGroup(Group):
         return {"edit": "block", "block": self.name}
 
     @contextmanager
-    def without(self, module: nn.Module, unit: int) -> Iterator[None]:
+    def without(self, module: nn.Module, *units: int) -> Iterator[None]:
         handle = module.get_submodule(self.name).register_forward_hook(lambda block, inputs, output: inputs[0])
         try:
             yield

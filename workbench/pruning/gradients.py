@@ -1,23 +1,23 @@
 """Gradients of the loss on calibration samples: what the Taylor and the Hessian importance are made of."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workbench.data import Dataset
+from workbench.evaluation import task_of
 
 SAMPLES = 256  # whose gradients are taken one by one
 
 
 def accumulate_gradients(module: nn.Module, dataset: Dataset, batch_size: int = 128) -> None:
-    """Leave in every parameter's `.grad` the gradient of the cross-entropy over the calibration samples."""
+    """Leave in every parameter's `.grad` the gradient of the task's loss over the calibration samples."""
     module.eval()
     module.zero_grad()
     split = dataset.calibration
     for start in range(0, len(split), batch_size):
         inputs = torch.from_numpy(dataset.prepare(split.inputs[start : start + batch_size]))
         labels = torch.from_numpy(split.labels[start : start + batch_size])
-        F.cross_entropy(module(inputs), labels, reduction="sum").backward()
+        task_of(dataset).loss(module(inputs), labels, reduction="sum").backward()
 
 
 def mean_squared_gradients(module: nn.Module, names: list[str], dataset: Dataset) -> dict[str, Tensor]:
@@ -29,7 +29,7 @@ def mean_squared_gradients(module: nn.Module, names: list[str], dataset: Dataset
     inputs = torch.from_numpy(dataset.prepare(split.inputs[:SAMPLES]))
     labels = torch.from_numpy(split.labels[:SAMPLES])
     for sample, label in zip(inputs.split(1), labels.split(1), strict=True):
-        loss = F.cross_entropy(module(sample), label)
+        loss = task_of(dataset).loss(module(sample), label)
         gradients = torch.autograd.grad(loss, weights, allow_unused=True, materialize_grads=True)
         for total, gradient in zip(sums, gradients, strict=True):
             total += gradient.square()

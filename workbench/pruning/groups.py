@@ -72,14 +72,14 @@ class Group:
         raise NotImplementedError  # abstract
 
     @contextmanager
-    def without(self, module: nn.Module, unit: int) -> Iterator[None]:
-        """The module as if one unit were gone: nothing downstream takes it in."""
+    def without(self, module: nn.Module, *units: int) -> Iterator[None]:
+        """The module as if these units were gone: nothing downstream takes them in."""
         saved = []
         with torch.no_grad():
             for member in self.members:
                 if member.role == "in":
                     weight = module.get_parameter(member.parameter)
-                    positions = member.index[unit]
+                    positions = member.index[list(units)].flatten()
                     saved.append((weight, member.dim, positions, weight.index_select(member.dim, positions)))
                     weight.index_fill_(member.dim, positions, 0.0)
             try:

@@ -1,7 +1,9 @@
-"""Channels chosen by what they cost on this device: the least importance lost per millisecond measured as saved."""
+"""Channels chosen by what they cost on this device: the least of the model lost per millisecond measured as saved."""
 
 import copy
+import heapq
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.pruning.allocation import Kept
+from workbench.pruning.damage import Damage
 from workbench.pruning.groups import Group
 from workbench.pruning.plan import replay
 from workbench.pruning.targets import exported, runtime_of, timed
@@ -16,29 +19,31 @@ from workbench.steps.base import Context, Work
 from workbench.steps.prune import Prune
 
 LEVELS = 4  # widths that are timed for each group at most
+SAMPLES = 128  # of the calibration split, whose outputs are compared
 
 
 @dataclass
 class LatencyAware:
-    """The order in which to narrow groups: a path along which each step loses the least importance per time saved.
+    """The order in which to narrow groups: a path along which each step loses the least per time saved.
 
-    ``saved[g][k]`` is the share of the latency that goes when group g alone keeps k units, and ``lost(g, k)`` minus the
-    logarithm of the share of the importance of g's units that the best k of them have. The path is greedy: of all
-    groups g and widths k below the present one, take the least::
+    ``saved[g][k]`` is the share of the latency that goes when group g alone is narrowed to k units, and
+    ``damage(kept)`` what the outputs of the whole model lose when all groups keep so many (`workbench.pruning.damage`);
+    both are measured. Which units stay says their importance, as in every scope. The path is greedy: of all groups g
+    and widths k below the present one, take the least::
 
-        (lost(g, k) - lost(g, now)) / ((saved[g][k] - saved[g][now]) * share of the MACs of g's layers left by others)
+        (damage(kept, but g keeps k) - damage(kept)) / ((saved[g][k] - saved[g][now]) * left)
 
-    Importance is compared within a group only: layers follow each other, so that the shares that they let through are
-    multiplied, and the last units of a layer are the dearest. The last factor is there as a layer's time falls with its
-    inputs and with its outputs. Widths that save nothing are never taken.
+    with ``left`` the share of the MACs of g's layers that the cuts of other groups leave, as a layer's time falls with
+    its inputs and with its outputs. Widths that save nothing are never taken. As a cut rarely hurts less after others,
+    only the price that seems the least is taken anew each time (lazy greedy).
 
     Attributes
     ----------
     groups : list of Group
-    scores : list of torch.Tensor
-        One for each group, shape (units,).
     saved : list of dict of int to float
-        For each group.
+        For each group, by the units that it keeps.
+    damage : callable
+        From the units that every group keeps to what is lost, from 0.
     macs : dict of str to int
         Of each layer.
     note : str
@@ -48,12 +53,12 @@ class LatencyAware:
     References
     ----------
     Yang et al.: NetAdapt, 2018 (arXiv 1804.03230), for measuring on the device and the greedy order. Shen et al.:
-    HALP, 2022 (arXiv 2110.10811), for importance against latency.
+    HALP, 2022 (arXiv 2110.10811), for importance against latency. Minoux: Accelerated greedy algorithms, 1978.
     """
 
     groups: list[Group]
-    scores: list[Tensor]
     saved: list[dict[int, float]]
+    damage: Callable[[Kept], float]
     macs: dict[str, int]
     note: str = ""
     path: list[tuple[int, int]] = field(init=False)
@@ -67,11 +72,11 @@ class LatencyAware:
     ) -> "LatencyAware":
         """Each group narrowed alone to a few widths, exported, and timed against the whole model in one loop.
 
-        What the interval of the timing doesn't tell from no change counts as nothing saved. Groups of equal shape
-        and cost are timed once.
+        Groups of equal shape and cost are timed once.
         """
         macs = _macs(work.module, context)
         inputs = context.dataset.prepare(context.dataset.calibration.inputs[: max(2, context.batch)])
+        looked = torch.from_numpy(context.dataset.prepare(context.dataset.calibration.inputs[:SAMPLES]))
         known: dict[tuple, float] = {}
         saved: list[dict[int, float]] = []
         with tempfile.TemporaryDirectory() as folder:
@@ -87,42 +92,43 @@ class LatencyAware:
                         narrow = Work(copy.deepcopy(work.module).eval())
                         replay(narrow.module, torch.from_numpy(inputs[:2]), [group.edit(gone)])
                         speedup = timed(reference, narrow, context, inputs, Path(folder))
-                        known[key] = 1 - 1 / speedup.value if speedup.low > 1 else 0.0
+                        known[key] = max(0.0, 1 - 1 / speedup.value)
                     saved[index][kept] = known[key]
         note = (
             f"{len(known)} narrower models were exported and timed on {runtime_of(context).title} to see which"
             " channels cost time. Measured again, the choice may come out a little different."
         )
-        return cls(groups, scores, saved, macs, note)
+        context.report(message="Choosing widths")
+        return cls(groups, saved, Damage(work.module, groups, scores, looked), macs, note)
 
     def at(self, ratio: float) -> Kept:
-        """So far along the path that the share of all units is gone; no further than where time is saved."""
+        """As far along the path as no more than the share of all units is gone."""
         kept = [group.units for group in self.groups]
         most = ratio * sum(kept)
         for index, count in self.path:
             gone = sum(group.units for group in self.groups) - sum(kept) + kept[index] - count
             if gone > most:
-                continue
+                break
             kept[index] = count
         return kept
 
     def _walk(self) -> list[tuple[int, int]]:
         now = [group.units for group in self.groups]
-        lost = [_lost(score) for score in self.scores]
         path: list[tuple[int, int]] = []
-        while True:
-            best: tuple[float, int, int] | None = None
-            for index, group in enumerate(self.groups):
-                for kept, saved in self.saved[index].items():
-                    gain = (saved - self.saved[index].get(now[index], 0.0)) * self._left(index, now)
-                    if kept < now[index] and gain > 0:
-                        price = (lost[index][group.units - kept] - lost[index][group.units - now[index]]) / gain
-                        if best is None or price < best[0]:
-                            best = price, index, kept
-            if best is None:
-                return path
-            path.append(best[1:])
-            now[best[1]] = best[2]
+        lost = self.damage(now)
+        heap = [(0.0, -1, index, kept) for index, widths in enumerate(self.saved) for kept in widths]
+        while heap:
+            price, at, index, kept = heapq.heappop(heap)
+            if at == len(path):  # its price is that of now
+                path.append((index, kept))
+                now[index] = kept
+                lost = self.damage(now)
+            elif kept < now[index]:
+                gain = (self.saved[index][kept] - self.saved[index].get(now[index], 0.0)) * self._left(index, now)
+                if gain > 0:
+                    price = (self.damage([*now[:index], kept, *now[index + 1 :]]) - lost) / gain
+                    heapq.heappush(heap, (price, len(path), index, kept))
+        return path
 
     def _left(self, index: int, now: Kept) -> float:
         """The share of the MACs of a group's layers that is left by the cuts of all other groups."""
@@ -136,13 +142,6 @@ class LatencyAware:
                     share *= (now[other] / group.units) ** touching
             whole, left = whole + self.macs[layer], left + self.macs[layer] * share
         return left / whole
-
-
-def _lost(score: Tensor) -> list[float]:
-    """What it costs that so many of the least important units go, from none to all."""
-    ordered = (score - score.min().clamp(max=0)).sort(descending=True, stable=True).values
-    left = torch.cat([ordered.cumsum(0).flip(0), torch.zeros(1, dtype=ordered.dtype)])
-    return (-(left / left[0].clamp(min=1e-30)).clamp(min=1e-30).log()).tolist()
 
 
 def levels(group: Group, round_to: int) -> list[int]:

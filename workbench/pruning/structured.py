@@ -103,6 +103,8 @@ class Structure:
         self.scores = [score.detach().double() for score in found if score is not None]
         self._latency: LatencyAware | None = None
         self._work = work
+        if step.scope == "latency":
+            self.leave_broken()  # each group is narrowed alone and timed
 
     def at(self, ratio: float) -> Pruned:
         """The model pruned by a ratio; groups whose cut breaks it are left whole from then on, and noted.
@@ -199,8 +201,7 @@ class Structure:
             return True
         with torch.no_grad(), ExitStack() as stack:
             for group, units in going:
-                for unit in units:
-                    stack.enter_context(group.without(self.module, unit))
+                stack.enter_context(group.without(self.module, *units))
             expected, found = self.module(self.example), pruned(self.example)
         tolerance = 1e-3 * float(expected.abs().max())
         return torch.allclose(found, expected, rtol=1e-3, atol=tolerance, equal_nan=True)

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy.optimize import Bounds, LinearConstraint, milp
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
+from workbench.evaluation import TASKS, Task
 from workbench.quantization.activations import rounded_inputs
 from workbench.quantization.grid import Grid
 from workbench.quantization.layers import Layer
@@ -77,14 +77,16 @@ def sensitivity(
     granularity: str = "channel",
     report: Callable[..., None] = lambda **facts: None,
     inputs: Mapping[str, Grid] | None = None,
+    task: Task = TASKS["classification"],
 ) -> dict[str, dict[int, float]]:
     r"""How much the answers change when one layer alone has so many bits.
 
     That is the mean of :math:`\mathrm{KL}(p \,\Vert\, p_{l,b})` between the answers as they are and with layer l at b
-    bits, its inputs rounded too if they have a grid in `inputs`, over the samples. At 32 bits nothing changes.
+    bits, its inputs rounded too if they have a grid in `inputs`, over the samples; of a regression it is the mean
+    squared difference. At 32 bits nothing changes.
     """
     module.eval()
-    before = [F.log_softmax(module(batch), dim=1) for batch in batches]
+    before = [module(batch) for batch in batches]
     count = sum(len(batch) for batch in batches)
     costs: dict[str, dict[int, float]] = {}
     for done, (name, layer) in enumerate(layers.items()):
@@ -100,8 +102,7 @@ def sensitivity(
             total = 0.0
             with rounded_inputs(module, own):
                 for batch, expected in zip(batches, before, strict=True):
-                    after = F.log_softmax(module(batch), dim=1)
-                    total += float(F.kl_div(after, expected, reduction="sum", log_target=True))
+                    total += len(batch) * float(task.imitation(module(batch), expected, "soft", 1.0))
             costs[name][bits] = max(total / count, 0.0)
         layer.weight.copy_(weight)
     return costs

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
+from workbench.evaluation import task_of
 from workbench.quantization.activations import observe
 from workbench.quantization.aware import OnGrids
 from workbench.quantization.bias_correction import correct_bias, mean_outputs
@@ -121,7 +122,9 @@ def _bits(
     if not step.average_bits:
         return dict.fromkeys(layers, step.weight_bits) | fixed
     widths = {name: (fixed[name],) if name in fixed else CANDIDATES for name in layers}
-    costs = sensitivity(work.module, layers, batches, widths, step.granularity, context.report)
+    costs = sensitivity(
+        work.module, layers, batches, widths, step.granularity, context.report, task=task_of(context.dataset)
+    )
     sizes = {name: layer.weight.numel() for name, layer in layers.items()}
     bits = allocate(costs, sizes, step.average_bits * sum(sizes.values()))
     work.notes.append("Bits by layer: " + ", ".join(f"{name} {width}" for name, width in bits.items()) + ".")
@@ -145,7 +148,8 @@ def _fast_enough(
     quantize(integers, step.model_copy(update={**plain, "bias_correction": False}), context)
     times = layer_times(floats, integers, step.weight_bits, context)
     widths = {name: (fixed[name],) if name in fixed else (step.weight_bits, FLOATS) for name in layers}
-    costs = sensitivity(work.module, layers, batches, widths, step.granularity, context.report, activations)
+    task = task_of(context.dataset)
+    costs = sensitivity(work.module, layers, batches, widths, step.granularity, context.report, activations, task)
     chosen = times.choose(costs, step.latency_budget)
     left = [name for name, bits in chosen.items() if bits == FLOATS]
     work.notes.append(

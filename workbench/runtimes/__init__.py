@@ -4,12 +4,16 @@ from pathlib import Path
 
 from workbench.errors import lookup
 from workbench.runtimes.base import Kernel, Runtime, Session
+from workbench.runtimes.inductor import Inductor
 from workbench.runtimes.onnx_runtime import OnnxRuntime
 from workbench.runtimes.openvino import OpenVino
 from workbench.runtimes.packed import Packed
+from workbench.runtimes.sparse import Sparse
 from workbench.runtimes.torch_eager import TorchEager
 
-RUNTIMES: dict[str, Runtime] = {runtime.name: runtime for runtime in (OnnxRuntime(), OpenVino(), TorchEager())}
+RUNTIMES: dict[str, Runtime] = {
+    runtime.name: runtime for runtime in (OnnxRuntime(), OpenVino(), TorchEager(), Inductor(), Sparse())
+}
 
 PACKED = Packed()
 """Not a runtime to choose, but a form that an artifact can take in every study."""

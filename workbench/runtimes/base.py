@@ -56,6 +56,8 @@ class Runtime(ABC):
     kernels: tuple[Kernel, ...] = ()
     floats: tuple[str, ...] = ()
     """The formats of floats that it runs besides float32."""
+    preparing_seconds: float = 5.0
+    """About how long exporting and loading a small model takes: an estimate, to plan by."""
 
     @abstractmethod
     def version(self) -> str | None:
@@ -205,11 +207,13 @@ class Runtime(ABC):
         Raises
         ------
         WorkbenchError
-            If the file is missing, damaged or not of this runtime.
+            If the file is missing, damaged, not of this runtime, or not for this machine.
         """
         self.check(device=device)
         try:
             return self._load(Path(path), threads, device)
+        except WorkbenchError:
+            raise
         except Exception as error:  # a damaged file makes loaders raise anything
             raise WorkbenchError(
                 f"{Path(path).name} can't be loaded by '{self.name}': it is missing, damaged or of another kind.",

@@ -82,6 +82,9 @@ def static(source: Path, target: Path, work: Work, calibration: np.ndarray) -> N
         reduce_range=products_overflow(),
         extra_options={"TensorQuantOverrides": _overrides(model, work)},
     )
+    model = onnx.load(target)
+    if _float_answers(model.graph):
+        onnx.save(model, target)
 
 
 def dynamic(source: Path, target: Path, work: Work, calibration: np.ndarray) -> None:
@@ -154,12 +157,16 @@ def _stored(model: "onnx.ModelProto", work: Work) -> Iterator[Stored]:
     for name, grid in grids.items():
         weight = module.get_parameter(name).detach()
         for initializer, array in arrays.items():
-            turned = initializer != name
-            if turned and (weight.ndim != 2 or array.shape != tuple(weight.T.shape)):
+            turned = not (initializer == name and _equal(array, weight.numpy()))
+            if turned and not (weight.ndim == 2 and _equal(array.T, weight.numpy())):
                 continue
-            if np.allclose(array.T if turned else array, weight.numpy(), rtol=1e-5, atol=0) and grid.fits(weight):
+            if grid.fits(weight):
                 yield Stored(name, initializer, turned, grid.codes(weight).numpy(), grid)
                 break
+
+
+def _equal(array: np.ndarray, weight: np.ndarray) -> bool:
+    return array.shape == weight.shape and np.allclose(array, weight, rtol=1e-5, atol=0)
 
 
 def _overrides(model: "onnx.ModelProto", work: Work) -> dict[str, list[dict[str, Any]]]:
@@ -194,6 +201,30 @@ def _floats(model: "onnx.ModelProto", work: Work) -> list[str]:
 
     left = {name for name in weighted(work.module) if weight_name(name) not in work.grids}
     return [place.node for place in places(model.graph) if work.grids and place.layer in left]
+
+
+def _float_answers(graph: "onnx.GraphProto") -> bool:
+    """Leave a linear layer's answers as the floats that its sums are; whether there were any to leave.
+
+    In 256 levels, classes tie, and a regression knows no more than 256 numbers. The kernels of linear layers give
+    floats at no cost; those of convolutions do not.
+    """
+    producers = {output: node for node in graph.node for output in node.output}
+    changed = False
+    for answer in graph.output:
+        last = producers.get(answer.name)
+        first = producers.get(last.input[0]) if last is not None and last.op_type == "DequantizeLinear" else None
+        if first is None or first.op_type != "QuantizeLinear":
+            continue
+        made = producers.get(first.input[0])
+        shared = sum(first.input[0] in node.input for node in graph.node) > 1
+        if made is None or made.op_type not in ("Gemm", "MatMul", "Add") or shared:
+            continue
+        made.output[list(made.output).index(first.input[0])] = answer.name
+        graph.node.remove(last)
+        graph.node.remove(first)
+        changed = True
+    return changed
 
 
 def _replace(model: "onnx.ModelProto", name: str, array: np.ndarray) -> None:

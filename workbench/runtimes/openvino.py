@@ -1,4 +1,4 @@
-"""OpenVINO: another engine for the same .onnx file, in floats or in int8 (as QuantizeLinear nodes say)."""
+"""OpenVINO: another engine for the same .onnx file, in floats, in int8, or with integer weights only."""
 
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from workbench.steps.quantize import Quantize
 
 
+IR = ".xml"  # of OpenVINO's own files, whose weights are in a .bin beside it
+
+
 class OpenVinoSession(Session):
     def __init__(self, path: Path, threads: int):
         import openvino
@@ -25,22 +28,24 @@ class OpenVinoSession(Session):
             "INFERENCE_PRECISION_HINT": "f32",  # else it would round to bfloat16 where the processor has it, unsaid
         }
         core = openvino.Core()
-        self._model = core.compile_model(core.read_model(path.read_bytes()), "CPU", options)
+        model = core.read_model(path) if path.suffix == IR else core.read_model(path.read_bytes())
+        self._model = core.compile_model(model, "CPU", options)
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
         return self._model(inputs)[0]
 
 
 class OpenVino(Runtime):
-    """Intel's engine for processors: often the fastest there for larger models, fp32 and int8 static.
+    """Intel's engine for processors: often the fastest there for larger models; fp32, int8 static, weight-only 4 and 8.
 
     Its artifact is the file that ONNX Runtime would get: one file, with the scales of training that was aware of them.
+    Calibrating with NNCF instead gave no faster file (see benchmarks/RESULTS.md), and it would lose those scales.
     """
 
     name = "openvino"
     title = "OpenVINO"
     suffix = ".onnx"
-    kernels = (Kernel("static", 8, 8),)
+    kernels = (Kernel("static", 8, 8), Kernel("weight-only", 8, None), Kernel("weight-only", 4, None))
 
     def version(self) -> str | None:
         try:
@@ -72,6 +77,12 @@ class OpenVino(Runtime):
     def activations(self, path: Path, inputs: np.ndarray) -> dict[str, np.ndarray]:
         """What ONNX Runtime computes in the same file: OpenVINO fuses layers and does not show what is between."""
         return OnnxRuntime().activations(path, inputs)
+
+    def to_ir(self, source: Path, target: Path) -> None:
+        """Translate an .onnx file into OpenVINO's own format: ``target`` (.xml), and a .bin beside it."""
+        import openvino
+
+        openvino.save_model(openvino.Core().read_model(source.read_bytes()), target, compress_to_fp16=False)
 
     def _export(self, work: Work, example: np.ndarray, calibration: np.ndarray, path: Path) -> None:
         OnnxRuntime()._export(work, example, calibration, path)

@@ -61,7 +61,8 @@ class TorchEager(Runtime):
             "with torch.inference_mode():\n    logits = model(torch.from_numpy(inputs))\n"
         )
 
-    def _export(self, work: Work, example: np.ndarray, calibration: np.ndarray, path: Path) -> None:
+    def program(self, work: Work, example: np.ndarray) -> "torch.export.ExportedProgram":
+        """The module as `torch.export` traces it, for any batch size; it tells nothing of this machine."""
         import torch
 
         dynamic = ({0: torch.export.Dim("batch", min=1)},)
@@ -72,6 +73,12 @@ class TorchEager(Runtime):
         program = torch.export.export(module, (inputs,), dynamic_shapes=dynamic)
         for node in program.graph.nodes:
             node.meta.pop("stack_trace", None)  # it carries this machine's paths
+        return program
+
+    def _export(self, work: Work, example: np.ndarray, calibration: np.ndarray, path: Path) -> None:
+        import torch
+
+        program = self.program(work, example)
         with path.open("wb") as file:  # an open file, as the archive would hold the file's name
             torch.export.save(program, file)
 

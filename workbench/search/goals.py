@@ -41,7 +41,15 @@ class Quantity:
         return TITLES.get(self.name, self.name)
 
 
-TITLES = {"accuracy_drop": "accuracy lost", "size_bytes": "file size", "speedup": "speed-up", "macs": "operations"}
+SCALED = 0.10  # of accuracy, or of a score's utility: what counts as the whole way from the baseline to the reference
+SCORES = ("accuracy", "accuracy_drop", "score", "score_drop")
+TITLES = {
+    "score_drop": "score lost",
+    "accuracy_drop": "accuracy lost",
+    "size_bytes": "file size",
+    "speedup": "speed-up",
+    "macs": "operations",
+}
 
 
 def _latency(metrics: Metrics, baseline: Metrics) -> float | None:
@@ -52,9 +60,13 @@ def _latency(metrics: Metrics, baseline: Metrics) -> float | None:
     return whole / metrics.speedup.value if whole else None
 
 
+def _accuracy(metrics: Metrics) -> float | None:
+    return metrics.accuracy.value if metrics.accuracy else None
+
+
 def _drop(accuracy: Figure, baseline: Metrics) -> Figure:
     if isinstance(accuracy, Estimate):
-        top = baseline.accuracy.value
+        top = baseline.score.value
         return Estimate(value=top - accuracy.value, low=top - accuracy.high, high=top - accuracy.low)
     return None
 
@@ -66,13 +78,21 @@ def _percent(value: float) -> str:
 QUANTITIES: dict[str, Quantity] = {
     quantity.name: quantity
     for quantity in (
-        Quantity("accuracy", 1, lambda m, b: m.accuracy.value, lambda p, b: p.accuracy, _percent),
+        Quantity("accuracy", 1, lambda m, b: _accuracy(m), lambda p, b: p.accuracy, _percent),
         Quantity(
             "accuracy_drop",
             -1,
-            lambda m, b: b.accuracy.value - m.accuracy.value,
+            lambda m, b: b.accuracy.value - m.accuracy.value if m.accuracy and b.accuracy else None,
             lambda p, b: _drop(p.accuracy, b),
             lambda value: f"{100 * value:.2f} points",
+        ),
+        Quantity("score", 1, lambda m, b: m.score.utility, lambda p, b: p.accuracy, lambda value: f"{value:.4g}"),
+        Quantity(
+            "score_drop",
+            -1,
+            lambda m, b: b.score.utility - m.score.utility,
+            lambda p, b: _drop(p.accuracy, b),
+            lambda value: f"{value:.4g}",
         ),
         Quantity("size_bytes", -1, lambda m, b: m.size_bytes, lambda p, b: p.size_bytes, bytes_text),
         Quantity("latency", -1, _latency, lambda p, b: p.latency, lambda value: f"{value:.3g} ms"),
@@ -163,7 +183,7 @@ def violation(name: str, limit: float, value: float | None, baseline: Metrics) -
     if value is None:
         return float("inf")
     quantity = QUANTITIES[name]
-    scale = 1.0 if name in ("accuracy", "accuracy_drop") else abs(quantity.measured(baseline, baseline) or 1.0)
+    scale = 1.0 if name in SCORES else abs(quantity.measured(baseline, baseline) or 1.0)
     return -quantity.better * (value - limit) / scale
 
 
@@ -184,16 +204,16 @@ def hypervolume(points: np.ndarray) -> float:
 def normalized(values: Sequence[float], goal: Goal, baseline: Metrics) -> list[float]:
     """Objectives on one scale: 0 is ideal, 1 the baseline's own figure; for accuracy 10 points below the baseline.
 
-    Accuracy: share of 10 points lost. What is better less: a share of the baseline's. What is better more: the
-    baseline's over it.
+    Accuracy: share of 10 points lost; any other score likewise, by its utility. What is better less: a share of the
+    baseline's. What is better more: the baseline's over it.
     """
     out = []
     for name, value in zip(goal.objectives, values, strict=True):
         own = QUANTITIES[name].measured(baseline, baseline) or 1.0
-        if name == "accuracy":
-            out.append(max(0.0, (own - value) / 0.10))
-        elif name == "accuracy_drop":
-            out.append(max(0.0, value / 0.10))
+        if name in ("accuracy", "score"):
+            out.append(max(0.0, (QUANTITIES[name].measured(baseline, baseline) or 0.0) - value) / SCALED)
+        elif name in ("accuracy_drop", "score_drop"):
+            out.append(max(0.0, value / SCALED))
         else:
             out.append(value / own if QUANTITIES[name].better < 0 else own / max(value, 1e-12))
     return out
@@ -206,5 +226,7 @@ def _possible(name: str, limit: float) -> None:
         raise WorkbenchError(
             f"A drop in accuracy of {limit:g} can't be a limit.", "Give a share from 0 on: 0.01 is one point."
         )
-    if name not in ("accuracy", "accuracy_drop") and not limit > 0:
+    if name == "score":
+        raise WorkbenchError("A score differs from task to task, so it has no limit.", "Limit score_drop instead.")
+    if name not in SCORES and not limit > 0:
         raise WorkbenchError(f"{name} can't be at {limit:g}.", "Give a limit above 0.")

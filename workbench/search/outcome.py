@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.search.goals import QUANTITIES, Goal, hypervolume, normalized
+from workbench.search.rungs import Rung
 
 if TYPE_CHECKING:
     from workbench.study import Study
@@ -36,6 +37,8 @@ class Outcome:
         By objective, what share of its variance each knob accounts for.
     ended : str
         Why it ended, in a sentence.
+    rungs : list of Rung
+        How many recipes were trained for how long, and how many of them then for longer.
     """
 
     study: "Study"
@@ -43,6 +46,7 @@ class Outcome:
     history: list[Progress] = field(default_factory=list)
     importance: dict[str, dict[str, float]] = field(default_factory=dict)
     ended: str = ""
+    rungs: list[Rung] = field(default_factory=list)
 
     @property
     def front(self) -> "list[Trial]":
@@ -85,6 +89,14 @@ class Outcome:
             said += [f"Near it is trial {t.number}: {self._told(t)}, by {t.recipe.describe()}." for t in self.nearest]
         else:
             said = [f"{len(self.front)} trials are on the front, which covers {self.hypervolume:.1%} of what is ideal."]
+        climbed = [
+            f"{rung.recipes} for {rung.epochs} epoch{'s' if rung.epochs > 1 else ''}"
+            + (f" ({rung.promoted} went on)" if rung.promoted else "")
+            for rung in self.rungs
+            if rung.recipes
+        ]
+        if climbed:
+            said.append(f"Recipes trained: {', '.join(climbed)}.")
         return [*said, self.ended] if self.ended else said
 
     def _loosened(self) -> list[str]:

@@ -21,7 +21,7 @@ from workbench.search.goals import QUANTITIES, Goal
 from workbench.search.space import Dimension, Space
 
 FAR = 1e9
-NUMBER, BROKEN = "trial", "limits broken by"
+NUMBER, BROKEN, RECIPE = "trial", "limits broken by", "recipe"
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 SAMPLERS = {
@@ -89,7 +89,12 @@ class Sampler:
             self._mind.tell(trial, state=TrialState.FAIL)
 
     def tell(
-        self, number: int, params: Mapping[str, Any], values: Sequence[float] | None, broken: Mapping[str, float]
+        self,
+        number: int,
+        params: Mapping[str, Any],
+        values: Sequence[float] | None,
+        broken: Mapping[str, float],
+        recipe: Recipe | None = None,
     ) -> None:
         """What a trial came to: its objectives, and by how much each limit is broken; None if it failed.
 
@@ -101,6 +106,8 @@ class Sampler:
         values : sequence of float or None
         broken : mapping
             At most 0 for a limit that is kept.
+        recipe : Recipe, optional
+            Kept with the trial as YAML, for who looks at it with another tool.
         """
         dimensions = {d.name: d for steps in self.space.steps.values() for d in steps.values()}
         found = {name: dimensions.get(name) or Dimension(name, (False, True)) for name in params}
@@ -110,7 +117,7 @@ class Sampler:
             params=dict(params),
             distributions={name: _distribution(dimension) for name, dimension in found.items()},
             values=list(values) if values is not None else None,
-            user_attrs={NUMBER: number, BROKEN: limits},
+            user_attrs={NUMBER: number, BROKEN: limits} | ({RECIPE: recipe.to_yaml()} if recipe else {}),
             system_attrs={"constraints": limits},
         )
         self._history.add_trial(frozen)

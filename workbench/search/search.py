@@ -19,8 +19,9 @@ from workbench.prediction.table import measure_table, table_of
 from workbench.recipe import Recipe
 from workbench.search.budget import Budget
 from workbench.search.costs import Costs
-from workbench.search.goals import QUANTITIES, Goal, hypervolume, normalized, violation
+from workbench.search.goals import QUANTITIES, SCORES, Goal, hypervolume, normalized, violation
 from workbench.search.outcome import Outcome, Progress, measured, points, volume
+from workbench.search.rungs import Rungs
 from workbench.search.sampler import Sampler
 from workbench.search.space import Space
 from workbench.sensitivity import Sensitivity, known_sensitivity, sensitivity
@@ -35,6 +36,8 @@ STOPPED = "The search was stopped by the user."
 LATE = "The time of the search was spent before this trial was done."
 UNKNOWN = 0.3  # how far a figure may be from the baseline's that nothing is known of: deviation of its logarithm
 ROUNDS = 20  # of candidates that all turn out impossible, before the search gives up
+EVERY, FINE = 3, 10.0  # every third trial, the box of the hypervolume is one point of accuracy high instead of ten
+TOLD = 3  # trials, after which what matters is computed anew
 LOOKS = 3  # candidates of a round that are tried without training before one is carried out
 TABLE_SHARE, TABLE_MOST = 0.1, 60.0  # of the time, and seconds, for the table of speeds
 
@@ -62,24 +65,31 @@ def search(
     baseline = study.measured_baseline(lambda facts: report(share=0.0, message="Measuring the baseline"))
     assert baseline.metrics is not None
     goal = Goal.of(objectives, limits, baseline.metrics)
-    checked = Space.of(space, study.runtime, seed=seed)
+    names = _layers(study) if space and any(key.endswith(".layers") for key in space) else None
+    checked = Space.of(space, study.runtime, seed=seed, layers=names)
     least = Costs.known(study).fixed
     if spending.left < least:
         raise WorkbenchError(
             f"A trial takes about {least:.0f} s here, so {spending} are too few.", "Give a larger budget."
         )
     try:
-        known = _prepared(study, spending, report) if predicting else None
+        known = _prepared(study, spending, checked, report) if predicting else None
     except Cancelled:
         return Outcome(study, goal, ended=STOPPED)
-    searched = Space.of(space, study.runtime, known, seed) if known else checked
+    searched = Space.of(space, study.runtime, known, seed, names) if known else checked
     name = sha256(repr((goal, sorted(searched.steps.items()), sampler)).encode()).hexdigest()[:8]
     file = study.path / "search.db"
     history = Sampler(storage or file, f"{study.settings['model']}-{name}", goal, searched, sampler, seed)
     return Search(study, goal, searched, spending, history, predicting).run(report)
 
 
-def _prepared(study: "Study", budget: Budget, report: Callable[..., None]) -> Sensitivity | None:
+def _layers(study: "Study") -> dict[str, list[str]]:
+    """By step, what can have a ratio or bits of its own."""
+    structure = study.outline.structure("channel")
+    return {"prune": [g.name for g in structure.groups] if structure else [], "quantize": study.outline.layers}
+
+
+def _prepared(study: "Study", budget: Budget, space: Space, report: Callable[..., None]) -> Sensitivity | None:
     """What predictions go by, as far as a part of the time reaches."""
 
     def until(share: float) -> Callable[..., None]:
@@ -91,10 +101,12 @@ def _prepared(study: "Study", budget: Budget, report: Callable[..., None]) -> Se
         return told
 
     seconds = min(TABLE_MOST, TABLE_SHARE * budget.seconds) if budget.seconds else TABLE_MOST
-    with contextlib.suppress(_Enough):
-        sensitivity(study, report=until(0.2))
-    with contextlib.suppress(_Enough):
-        measure_probes(study, until(0.3))
+    if study.dataset.task == "classification":  # only its accuracy can be predicted, of all scores
+        with contextlib.suppress(_Enough):
+            sensitivity(study, report=until(0.2))
+        with contextlib.suppress(_Enough):
+            trying = float(budget.trials or seconds / 2)  # where trials are counted, a second for each
+            measure_probes(study, until(0.3), trying, space.importances())
     with contextlib.suppress(_Enough):
         if not table_of(study).rows:
             measure_table(study, seconds, until(0.4))
@@ -113,6 +125,7 @@ class Candidate:
     params: dict[str, Any]
     prediction: Prediction | None = None
     promise: float = 0.0
+    promoted: bool = False
 
 
 class Search:
@@ -122,7 +135,9 @@ class Search:
     predicted; those of the largest expected hypervolume improvement for each second that they would take (Emmerich,
     Giannakoglou & Naujoks 2006, by Monte Carlo; divided by cost as in Snoek, Larochelle & Adams 2012), times the
     chance that they keep the limits, are tried without their trainings; and the best of them is carried out and
-    measured. What trials cost and what they come to is learned on the way.
+    measured. What trials cost and what they come to is learned on the way. Trainings are as short as the space has
+    them, and the best third goes on to longer ones, see `workbench.search.rungs`. Where accuracy has no limit, every
+    third trial is chosen as if one point was the most that may be lost, so that the front is fine where it is wanted.
 
     Parameters
     ----------
@@ -146,6 +161,8 @@ class Search:
         self.baseline = metrics
         self.history: list[Progress] = []
         self.params: dict[int, dict[str, Any]] = {}
+        self.importance: dict[str, dict[str, float]] = {}
+        self.rungs = Rungs(space)
         self.tried = {trial.recipe.hash for trial in study.trials if trial.state in ("complete", "failed")}
 
     def run(self, report: Callable[..., None]) -> Outcome:
@@ -162,7 +179,8 @@ class Search:
         except Cancelled:
             ended = STOPPED
         importance = {name: self.sampler.importance(name) for name in self.goal.objectives}
-        return Outcome(self.study, self.goal, self.history, importance, ended)
+        rungs = self.rungs.table(list(self.params.values()))
+        return Outcome(self.study, self.goal, self.history, importance, ended, rungs)
 
     def _told_of_earlier(self) -> None:
         """What is in the study already counts, whoever ran it."""
@@ -182,6 +200,8 @@ class Search:
         costs = Costs.known(self.study)
         for _ in range(ROUNDS):
             affordable = [c for c in self._pool() if costs.seconds(c.recipe) <= self.budget.left]
+            if longer := [c for c in affordable if c.promoted]:
+                return longer[0]
             self._judge(affordable, costs)
             best = sorted(affordable, key=lambda c: c.promise, reverse=True)[:LOOKS]
             for candidate in best:
@@ -200,17 +220,37 @@ class Search:
             self.tried.add(candidate.recipe.hash)
 
     def _pool(self) -> list[Candidate]:
-        candidates = [c for _ in range(POOL["sampled"]) if (c := self._proposed())]
+        makers: list[Callable[[], tuple[Recipe, dict[str, Any]] | None]] = []
+        makers += [lambda p=p: self.space.at(p) for p in self.space.solved()]  # type: ignore[misc]
+        makers += POOL["sampled"] * [self.sampler.propose]
+        makers += POOL["random"] * [lambda: self.space.random(self.generator)]
         front = [t.number for t in Outcome(self.study, self.goal).front if t.number in self.params]
-        for place in range(POOL["random"] + (POOL["near"] if front else 0)):
+        if front:
+            near = lambda: self.space.near(self.params[int(self.generator.choice(front))], self.generator)  # noqa: E731
+            makers += POOL["near"] * [near]
+        candidates = [Candidate(*self.space.at(p), promoted=True) for p in self.rungs.promotable(self._scored())]
+        for make in makers:
             with contextlib.suppress(WorkbenchError):  # knobs that can't be combined make no candidate
-                if place < POOL["random"]:
-                    made = self.space.random(self.generator)
-                else:
-                    made = self.space.near(self.params[int(self.generator.choice(front))], self.generator)
-                candidates.append(Candidate(*made))
-        unique = {c.recipe.hash: c for c in candidates if self._new(c)}
+                if made := make():
+                    candidates.append(Candidate(*self.space.at(self.rungs.at(made[1], 0))))
+        unique: dict[str, Candidate] = {}
+        for candidate in candidates:
+            if self._new(candidate):
+                unique.setdefault(candidate.recipe.hash, candidate)
         return list(unique.values())
+
+    def _scored(self) -> list[tuple[dict[str, Any], float]]:
+        """What was measured, and how good it is: less the more trials beat it, more the more it covers alone."""
+        trials = [t for t in measured(self.study, self.goal) if t.number in self.params]
+        rows = points(self.study, self.goal, trials)
+        scored = []
+        for trial, row in zip(trials, rows, strict=True):
+            beaten = ((rows <= row).all(axis=1) & (rows < row).any(axis=1)).sum()
+            broken = trial.metrics and sum(
+                max(0.0, v) for v in self.goal.violations(trial.metrics, self.baseline).values()
+            )
+            scored.append((self.params[trial.number], hypervolume(row[None]) - beaten - 1e3 * (broken or 0.0)))
+        return scored
 
     def _proposed(self) -> Candidate | None:
         proposed = self.sampler.propose()
@@ -222,7 +262,8 @@ class Search:
     def _judge(self, candidates: Sequence[Candidate], costs: Costs, predicted: bool = False) -> None:
         """Expected improvement of the front's hypervolume, within the limits, for each second of work."""
         trials = [t for t in measured(self.study, self.goal) if t.metrics and self.goal.kept(t.metrics, self.baseline)]
-        front = points(self.study, self.goal, trials)
+        scale = self._scale()
+        front = scale * points(self.study, self.goal, trials)
         now, feasible = hypervolume(front), len(front) > 0
         noise = stats.norm.ppf((np.arange(DRAWS) + 0.5) / DRAWS)
         for candidate in candidates:
@@ -234,13 +275,19 @@ class Search:
             if candidate.prediction is None:
                 candidate.promise = 0.0
                 continue
-            draws = self._draws(candidate.prediction, noise)
+            draws = scale * self._draws(candidate.prediction, noise)
             kept = self._within(candidate.prediction, noise)
             gains = [hypervolume(np.vstack([front, row])) - now for row in draws]
             improvement = float(np.mean(np.array(gains) * kept))
             likely = float(np.mean(kept))
             wanted = improvement if feasible or not self.goal.limits else likely + improvement
             candidate.promise = wanted / costs.seconds(candidate.recipe)
+
+    def _scale(self) -> np.ndarray:
+        """What each objective counts: in every third trial a point of accuracy counts as much as ten else do."""
+        free = not set(self.goal.limits) & set(SCORES)
+        fine = FINE if free and self.predicting and len(self.history) % EVERY == EVERY - 1 else 1.0
+        return np.array([fine if name in SCORES else 1.0 for name in self.goal.objectives])
 
     def _draws(self, prediction: Prediction, noise: np.ndarray) -> np.ndarray:
         """Normalized objectives by what the prediction leaves open, shape (DRAWS, objectives)."""
@@ -288,14 +335,23 @@ class Search:
         metrics = self.study.trial(number).metrics
         values = self.goal.values(metrics, self.baseline) if metrics else None
         broken = self.goal.violations(metrics, self.baseline) if metrics else dict.fromkeys(self.goal.limits, np.inf)
-        self.sampler.tell(number, params, values, broken)
+        self.sampler.tell(number, params, values, broken, self.study.trial(number).recipe)
 
     def _progress(self) -> None:
         seconds = time.monotonic() - self.budget.began
         self.history.append(Progress(seconds, self.budget.done, volume(self.study, self.goal)))
+        if len(self.history) % TOLD == 0:
+            self.importance = {name: self.sampler.importance(name) for name in self.goal.objectives}
 
     def _say(self, report: Callable[..., None], message: str, **facts: Any) -> None:
-        report(share=min(1.0, self.budget.spent), message=message, hypervolume=self.history[-1].hypervolume, **facts)
+        report(
+            share=min(1.0, self.budget.spent),
+            message=message,
+            hypervolume=self.history[-1].hypervolume,
+            history=[[round(p.seconds, 1), p.hypervolume] for p in self.history],
+            importance=self.importance,
+            **facts,
+        )
 
 
 def _drawn(figure: float | Estimate | None, noise: np.ndarray, own: float) -> np.ndarray:

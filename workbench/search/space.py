@@ -1,6 +1,6 @@
 """Where a search looks: knobs and their ranges, taken from the declarations, narrowed by the user."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +33,13 @@ USUAL: dict[str, Any] = {
     "quantize.simulate": [False],
 }
 """What is searched where the user says nothing: what usually pays, and what this machine has kernels for."""
-ALLOCATION = "prune.allocation"
-"""Whether the ratio goes to layers as the knobs say, or as the sensitivity of each layer advises."""
+ALLOCATION, STRENGTH = "prune.allocation", "prune.strength"
+"""Whether the ratio goes to layers as the knobs say, or as a solver advises by the sensitivity of each; how far so."""
+ALLOCATIONS = {"knobs": "", "sensitivity": "greedy", "evolution": "evolution"}
+"""Ways to allocate, and the solver of each."""
+SOLVED = (0.25, 0.5, 0.75, 0.9)  # of the range of ratios: what a solver is asked for first
+OWN = ".layers."
+"""In the name of a dimension, between the step and the layer whose own ratio or bits it is."""
 
 REACH, ANEW = 0.15, 0.2  # how far a neighbour's knobs move, as a share of their range; how many are drawn anew
 
@@ -93,6 +98,7 @@ class Space:
     always: frozenset[str] = frozenset()
     seed: int = 0
     sensitivity: "Sensitivity | None" = field(default=None, compare=False)
+    _solved: dict[tuple[str, float], dict[str, float]] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(
@@ -101,6 +107,7 @@ class Space:
         runtime: Runtime,
         sensitivity: "Sensitivity | None" = None,
         seed: int = 0,
+        layers: Mapping[str, Sequence[str]] | None = None,
     ) -> "Space":
         """What is usual, narrowed or widened by the user.
 
@@ -108,9 +115,14 @@ class Space:
         ----------
         narrowed : mapping, optional
             From ``"step.knob"`` to a list of choices, a (low, high) range, or one value; from ``"step"`` to False to
-            leave a step out, or True to have it always.
+            leave a step out, or True to have it always. ``"prune.layers": (0.0, 0.9)`` gives each layer a ratio of
+            its own, ``"quantize.layers": [8, 4]`` bits of its own; ``"prune.allocation"`` is one or more of knobs,
+            sensitivity and evolution, and ``"prune.strength": (0, 1)`` goes between the first and the others.
         runtime : Runtime
         sensitivity : Sensitivity, optional
+        seed : int
+        layers : mapping, optional
+            By step, the names of layers that can have something of their own.
 
         Raises
         ------
@@ -122,16 +134,17 @@ class Space:
             wishes.pop("finetune")
         for key in wishes:
             lookup(STEPS, key.split(".")[0], "step")
+        solver = {key: wishes.pop(key) for key in (ALLOCATION, STRENGTH) if key in wishes}
         steps: dict[str, dict[str, Dimension]] = {}
         asked = dict.fromkeys(key.split(".")[0] for key in wishes)
         for name in [*ORDER, *(n for n in asked if n not in ORDER)]:
             if name not in asked or wishes.get(name) is False:
                 continue
-            steps[name] = _dimensions(name, wishes)
+            steps[name] = _dimensions(name, wishes, (layers or {}).get(name, ()))
         if "quantize" in steps and not runtime.kernels and not any(steps["quantize"]["simulate"].choices):
             del steps["quantize"]
         if "prune" in steps and sensitivity is not None and "prune.layers" not in wishes:
-            steps["prune"][ALLOCATION] = Dimension(ALLOCATION, ("knobs", "sensitivity"))
+            steps["prune"].update(_allocations(solver))
         space = cls(steps, frozenset(n for n in steps if wishes.get(n) is True), seed, sensitivity)
         if space.points() < 2:
             raise WorkbenchError(
@@ -164,14 +177,53 @@ class Space:
                 params[name] = suggest(_switch(name))
                 if not params[name]:
                     continue
-            values = {}
+            values: dict[str, Any] = {}
+            own: dict[str, Any] = {}
             for dimension in dimensions.values():
-                params[dimension.name] = values[dimension.name.split(".", 1)[1]] = suggest(dimension)
-            if values.pop("allocation", "knobs") == "sensitivity" and self.sensitivity is not None:
-                ratios = self.sensitivity.ratios(1 - values["ratio"])
-                values = {"ratio": 0.0, "layers": ratios, "round_to": values.get("round_to", 1)}
+                params[dimension.name] = value = suggest(dimension)
+                knob, _, layer = dimension.name.split(".", 1)[1].partition(".")
+                (own if layer else values)[layer or knob] = value
+            if own:
+                values["layers"] = own
+            strength = values.pop("strength", 1.0)
+            if solver := ALLOCATIONS[values.pop("allocation", "knobs")]:
+                values = self._allocated(values, solver, strength)
             steps.append(STEPS[name](**values))
         return Recipe(steps, self.seed), params
+
+    def _allocated(self, values: dict[str, Any], solver: str, strength: float) -> dict[str, Any]:
+        """The knobs of a pruning whose ratio is the share of multiplications that a solver takes out."""
+        assert self.sensitivity is not None
+        ratio = round(values["ratio"], 3)
+        key = solver, ratio
+        if key not in self._solved:
+            self._solved[key] = self.sensitivity.ratios(1 - ratio, solver, seed=self.seed)
+        ratios = {n: round(strength * own + (1 - strength) * ratio, 3) for n, own in self._solved[key].items()}
+        return {"ratio": 0.0, "layers": ratios, "round_to": values.get("round_to", 1)}
+
+    def at(self, values: Mapping[str, Any]) -> tuple[Recipe, dict[str, Any]]:
+        """The recipe of these values, by the names of dimensions; of what isn't named, the middle."""
+        return self.made(lambda dimension: values.get(dimension.name, dimension.at(0.5)))
+
+    def importances(self) -> list[str]:
+        """Those that it prunes channels by."""
+        dimension = self.steps.get("prune", {}).get("prune.importance")
+        return list(dimension.choices) if dimension else []
+
+    def solved(self) -> list[dict[str, Any]]:
+        """What a solver advises, by the names of dimensions: ratios by layer, each without and with training."""
+        prune = self.steps.get("prune", {})
+        if ALLOCATION not in prune:
+            return []
+        trainings = [name for name in self.steps if name not in ("prune", "quantize")]
+        return [
+            {"prune": True, "quantize": True, ALLOCATION: way, "prune.ratio": prune["prune.ratio"].at(share)}
+            | {name: name == training for name in trainings}
+            for way in prune[ALLOCATION].choices
+            if way != "knobs"
+            for share in SOLVED
+            for training in ("", *trainings)
+        ]
 
     def params(self, recipe: Recipe) -> dict[str, Any] | None:
         """The suggestions that make a recipe; None where it lies outside of the space."""
@@ -189,6 +241,12 @@ class Space:
             step, plain = given[name], type(given[name])()
             for field_name, knob_value in step.model_dump().items():
                 key = f"{name}.{field_name}"
+                own = {d: d.removeprefix(f"{name}{OWN}") for d in dimensions if d.startswith(f"{name}{OWN}")}
+                if field_name == "layers" and own:
+                    if set(own.values()) != set(knob_value):
+                        return None
+                    found |= {d: knob_value[layer] for d, layer in own.items()}
+                    continue
                 if key in dimensions:
                     if dimensions[key].place(knob_value) is None:
                         return None
@@ -197,6 +255,8 @@ class Space:
                     return None
             if ALLOCATION in dimensions and name == "prune":
                 found[ALLOCATION] = "knobs"
+            if STRENGTH in dimensions and name == "prune":
+                found[STRENGTH] = dimensions[STRENGTH].at(1.0)  # makes no difference there
         return found
 
     def random(self, generator: np.random.Generator) -> tuple[Recipe, dict[str, Any]]:
@@ -221,7 +281,23 @@ def _switch(step: str) -> Dimension:
     return Dimension(step, (False, True))
 
 
-def _dimensions(step: str, wishes: Mapping[str, Any]) -> dict[str, Dimension]:
+def _allocations(wishes: Mapping[str, Any]) -> dict[str, Dimension]:
+    """The dimensions of how ratios are allocated."""
+    ways = wishes.get(ALLOCATION, ["knobs", "sensitivity"])
+    choices = tuple(ways) if isinstance(ways, (list, tuple, set, frozenset)) else (ways,)
+    for way in choices or ("",):
+        lookup(ALLOCATIONS, way, "allocation")
+    found = {ALLOCATION: Dimension(ALLOCATION, choices)}
+    if STRENGTH in wishes:
+        wish = wishes[STRENGTH]
+        low, high = wish if isinstance(wish, tuple) and len(wish) == 2 else (wish, wish)
+        if not 0 <= low <= high <= 1:
+            raise WorkbenchError(f"A strength of {low} to {high} can't be searched.", "Give a range within 0 and 1.")
+        found[STRENGTH] = Dimension(STRENGTH, low=low, high=high)
+    return found
+
+
+def _dimensions(step: str, wishes: Mapping[str, Any], layers: Sequence[str] = ()) -> dict[str, Dimension]:
     declared = {knob.name: knob for knob in knobs(STEPS[step])}
     for key in wishes:
         owner, _, name = key.partition(".")
@@ -230,11 +306,28 @@ def _dimensions(step: str, wishes: Mapping[str, Any]) -> dict[str, Dimension]:
     found = {}
     for name, knob in declared.items():
         key = f"{step}.{name}"
-        if key in wishes or not knob.advanced:
+        if knob.kind == "layers" and key in wishes and _free(wishes[key]):
+            for layer in layers:
+                own = f"{step}{OWN}{layer}"
+                if isinstance(wishes[key], tuple):
+                    low, high = wishes[key]
+                    _within(key, {layer: low})
+                    _within(key, {layer: high})
+                    found[own] = Dimension(own, low=low, high=high, step=knob.step or 0.05)
+                else:
+                    for choice in wishes[key]:
+                        _within(key, {layer: choice})
+                    found[own] = Dimension(own, tuple(wishes[key]))
+        elif key in wishes or not knob.advanced:
             dimension = _dimension(key, knob, wishes.get(key))
             if dimension is not None:
                 found[key] = dimension
     return found
+
+
+def _free(wish: Any) -> bool:
+    """Whether it is a range or choices for each layer, not whole tables to choose from."""
+    return isinstance(wish, (tuple, list)) and len(wish) > 1 and all(isinstance(x, (int, float)) for x in wish)
 
 
 def _dimension(key: str, knob: Knob, wish: Any) -> Dimension | None:

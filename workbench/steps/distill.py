@@ -8,11 +8,12 @@ from workbench.steps.finetune import Training
 
 
 class Distill(Training):
-    """Train the model to imitate a teacher, and keep the best epoch by validation accuracy.
+    """Train the model to imitate a teacher, and keep the best epoch by its score on the validation split.
 
     With student logits z and labels y the loss is ``alpha * imitation + (1 - alpha) * CE(z, y) + feature_weight *
     features``: what is imitated, and what features are compared, say the knobs `targets` and `features`; the formula
-    of each kind is in its file in `workbench/distillation`. Teacher ``self`` is self-distillation, and with fresh
+    of each kind is in its file in `workbench/distillation`. CE is the loss of the dataset's task: a regression has its
+    mean squared error, also against the teacher. Teacher ``self`` is self-distillation, and with fresh
     weights a born-again network. Data ``calibration`` uses neither the training set nor any label.
 
     References
@@ -75,6 +76,7 @@ class Distill(Training):
     def check(self, context: Context) -> None:
         from workbench.distillation import check
 
+        super().check(context)
         check(self, context)
 
     def apply(self, work: Work, context: Context) -> None:

@@ -115,7 +115,7 @@ class Training(Step):
         ge=0,
         le=200,
         unit="epochs",
-        help="Stop when so many epochs in a row brought no better validation accuracy; 0 never stops early.",
+        help="Stop when so many epochs in a row brought no better validation score; 0 never stops early.",
         advanced=True,
     )
     precision: Literal["float32", "bfloat16", "fastest"] = knob(
@@ -123,6 +123,11 @@ class Training(Step):
         help="Train in bfloat16 where that is safe (autocast); 'fastest' does so if it is faster here, and says so.",
         advanced=True,
     )
+
+    def check(self, context: Context) -> None:
+        from workbench.evaluation import task_of
+
+        task_of(context.dataset).check_training(self)
 
     def learn(self, work: Work, context: Context, loss: "Loss | None" = None, **more: Any) -> float:
         """Train the work's module as these knobs say, under all that was laid on it.
@@ -135,7 +140,7 @@ class Training(Step):
         Returns
         -------
         float
-            The best validation accuracy, a share.
+            The best validation score, such as accuracy, a share.
         """
         from workbench.training import train
 
@@ -146,7 +151,7 @@ class Training(Step):
 
 
 class Finetune(Training):
-    """Train the model further on the labels, and keep the best epoch by validation accuracy."""
+    """Train the model further on the labels, and keep the best epoch by its score on the validation split."""
 
     def apply(self, work: Work, context: Context) -> None:
         self.learn(work, context)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from workbench.data import Dataset
+from workbench.evaluation import task_of
 from workbench.steps.finetune import Training
 
 MARGIN = 4  # pixels by which "shift" moves an image at most
@@ -22,7 +23,7 @@ class Batch(NamedTuple):
     inputs : Tensor
         Prepared, (N, ...).
     labels : Tensor
-        Classes (N,), or with label smoothing or mixup their probabilities (N, classes).
+        As the dataset has them; with label smoothing or mixup the probabilities of classes, (N, classes).
     samples : Tensor or None
         Which samples of the training split these are, exactly as they are there; None if they were changed at random.
     """
@@ -59,7 +60,7 @@ class Batches:
         images = augment(split.inputs[index], settings, self._generator)
         inputs, labels = torch.from_numpy(self.dataset.prepare(images)), torch.from_numpy(split.labels[index])
         if settings.label_smoothing or settings.mixup:
-            labels = smooth(labels, len(self.dataset.classes), settings.label_smoothing)
+            labels = task_of(self.dataset).soft_labels(labels, self.dataset, settings.label_smoothing)
         if settings.mixup:
             inputs, labels = mix(inputs, labels, settings.mixup, self._mixing)
         return Batch(inputs, labels, None if changes(settings, split.inputs.ndim) else torch.from_numpy(index))

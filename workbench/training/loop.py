@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from ignite.engine import Engine, Events  # the loop and its events
 from ignite.handlers import EarlyStopping, EMAHandler
 from torch import Tensor, nn
@@ -16,13 +16,15 @@ from torch import Tensor, nn
 from workbench.constraints import Constraint
 from workbench.data import Dataset, Split
 from workbench.errors import WorkbenchError
+from workbench.estimates import Score
+from workbench.evaluation import task_of
 from workbench.steps.base import Context
 from workbench.steps.finetune import Training
 from workbench.training.batches import Batch, Batches
 from workbench.training.optimizers import norms, optimizer_of, schedule_of
 from workbench.training.precision import decide
 
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # (inputs, logits, labels) -> scalar
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # (inputs, outputs, labels) -> scalar
 Penalty = Callable[[nn.Module], Tensor]
 BeforeUpdate = Callable[[Batch], None]
 AfterUpdate = Callable[[int, int], None]
@@ -48,16 +50,16 @@ def train(
     Parameters
     ----------
     module : torch.nn.Module
-        Takes float32 inputs (N, ...) and returns logits (N, classes).
+        Takes prepared inputs (N, ...) and returns what the dataset's task asks for, such as logits (N, classes).
     settings : Training
         Epochs, learning rate and so on.
     context : Context
-        Its seed orders the batches; `report` is told of the loss at every update and of the accuracy at every epoch.
+        Its seed orders the batches; `report` is told of the loss at every update and of the score at every epoch.
     constraints : iterable of Constraint
         What holds throughout.
     loss : callable
-        (inputs, logits, labels) -> scalar; cross-entropy with the labels if left out. With label smoothing or mixup
-        the labels are probabilities (N, classes), which `torch.nn.functional.cross_entropy` takes as well.
+        (inputs, outputs, labels) -> scalar; the task's own if left out. With label smoothing or mixup the labels of a
+        classifier are probabilities (N, classes), which `torch.nn.functional.cross_entropy` takes as well.
     penalty : callable
         (module) -> scalar, added to the loss.
     before_update : callable
@@ -75,7 +77,7 @@ def train(
     Returns
     -------
     float
-        The best validation accuracy, a share.
+        The best validation score, such as accuracy, a share.
 
     Raises
     ------
@@ -95,7 +97,7 @@ def train(
         loop.before_update, loop.after_update = before_update or loop.before_update, after_update or loop.after_update
         loop.run()
     module.eval()
-    return loop.best
+    return loop.best.value
 
 
 class _Loop:
@@ -118,12 +120,13 @@ class _Loop:
         learned = [*module.parameters(), *(companion.to(context.device).parameters() if companion else ())]
         self.optimizer = optimizer_of(learned, settings)
         self.schedule = schedule_of(self.optimizer, settings, self.updates)
-        self.reached = self._accuracy(module)
-        self.best, self.state = (-1.0 if since else self.reached), _copy(module)
+        self.task = task_of(dataset)
+        self.loss: Loss = lambda inputs, outputs, labels: self.task.loss(outputs, labels)
+        self.reached = self.best = self._score(module)
+        self.state, self.chosen = _copy(module), not since
         self.precision = decide(settings.precision, module, self.batches.example(), context.device)
         notes.extend([self.precision.sentence] if self.precision.sentence else [])
 
-    loss: Loss = staticmethod(lambda inputs, logits, labels: F.cross_entropy(logits, labels))
     penalty: Penalty = staticmethod(lambda module: torch.zeros(()))
     before_update: BeforeUpdate = staticmethod(lambda batch: None)
     after_update: AfterUpdate = staticmethod(lambda done, updates: None)
@@ -141,7 +144,7 @@ class _Loop:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.stream)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.judge)
         if settings.patience:
-            stopping = EarlyStopping(settings.patience, lambda engine: self.reached, engine)
+            stopping = EarlyStopping(settings.patience, lambda engine: self.reached.utility, engine)
             stopping.logger.setLevel(logging.CRITICAL)  # the notes tell
             engine.add_event_handler(
                 Events.EPOCH_COMPLETED(event_filter=lambda engine, epoch: self.counts(epoch)), stopping
@@ -150,7 +153,7 @@ class _Loop:
         if engine.state.epoch < settings.epochs:
             self.notes.append(
                 f"Stopped early, after epoch {engine.state.epoch} of {settings.epochs}: {settings.patience} "
-                f"epoch{'s' if settings.patience > 1 else ''} in a row brought no better accuracy."
+                f"epoch{'s' if settings.patience > 1 else ''} in a row brought no better {self.task.score_name}."
             )
             self.context.report(share=1.0, message=self.notes[-1])
         self.module.load_state_dict(self.state)
@@ -161,8 +164,8 @@ class _Loop:
         batch = Batch(*(None if part is None else part.to(device) for part in batch))  # type: ignore[arg-type]
         self.before_update(batch)
         with self.precision.computing(device):
-            logits = self.module(batch.inputs).float()
-        value = self.loss(batch.inputs, logits, batch.labels) + self.penalty(self.module)
+            outputs = self.module(batch.inputs).float()
+        value = self.loss(batch.inputs, outputs, batch.labels) + self.penalty(self.module)
         if settings.l1 or settings.l2:
             value = value + norms(self.module, settings.l1, settings.l2)
         if not math.isfinite(value.item()):
@@ -180,16 +183,15 @@ class _Loop:
         self.context.report(share=done / self.updates, epoch=done / len(self.batches), loss=engine.state.output)
 
     def judge(self, engine: Engine) -> None:
-        """Take the accuracy after an epoch, and keep the state if none was better."""
+        """Take the score after an epoch, and keep the state if none was better."""
         epoch = engine.state.epoch
         if not all(tensor.isfinite().all() for tensor in self.module.state_dict().values()):
             raise self.diverged(engine, "a weight")
-        self.reached = self._accuracy(self.judged)
-        self.context.report(
-            share=epoch / self.settings.epochs, epoch=float(epoch), loss=engine.state.output, accuracy=self.reached
-        )
-        if self.reached > self.best and self.counts(epoch):
-            self.best, self.state = self.reached, _copy(self.judged)
+        self.reached = self._score(self.judged)
+        told = {"accuracy": self.reached.value} if self.reached.name == "accuracy" else {"score": str(self.reached)}
+        self.context.report(share=epoch / self.settings.epochs, epoch=float(epoch), loss=engine.state.output, **told)
+        if self.counts(epoch) and (not self.chosen or self.reached.utility > self.best.utility):
+            self.best, self.state, self.chosen = self.reached, _copy(self.judged), True
 
     def counts(self, epoch: int) -> bool:
         """Whether this epoch may be the best."""
@@ -204,20 +206,25 @@ class _Loop:
             f"Lower the learning rate (now {self.settings.learning_rate:g}).",
         )
 
-    def _accuracy(self, module: nn.Module) -> float:
-        return accuracy(module, self.dataset, self.dataset.validation, self.context.device)
+    def _score(self, module: nn.Module) -> Score:
+        return self.task.as_score(score(module, self.dataset, self.dataset.validation, self.context.device))
 
 
-def accuracy(module: nn.Module, dataset: Dataset, split: Split, device: str = "cpu", batch_size: int = 500) -> float:
-    """The share of `split` that the module classifies rightly."""
+def score(module: nn.Module, dataset: Dataset, split: Split, device: str = "cpu", batch_size: int = 500) -> float:
+    """How good the module is on `split`, by the measure of the dataset's task; raises as `Task.check_outputs` does."""
     module.eval()
-    right = 0
+    task = task_of(dataset)
+    step, kept = task.batch(dataset, batch_size), []
     with torch.inference_mode():
-        for start in range(0, len(split), batch_size):
-            inputs = torch.from_numpy(dataset.prepare(split.inputs[start : start + batch_size])).to(device)
-            answers = module(inputs).argmax(1).cpu().numpy()
-            right += int((answers == split.labels[start : start + batch_size]).sum())
-    return right / len(split)
+        for start in range(0, len(split), step):
+            part = slice(start, start + step)
+            outputs = module(torch.from_numpy(dataset.prepare(split.inputs[part])).to(device)).float().cpu().numpy()
+            task.check_outputs(outputs.shape, dataset)
+            kept.append(task.rows(outputs, split.labels[part]))
+    return task.value(task.answers(np.concatenate(kept)), split.labels)
+
+
+accuracy = score  # of a classifier
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from workbench.estimates import Estimate
 from workbench.prediction.accuracy import AccuracyModel
 from workbench.prediction.latency import FEWEST, LatencyModel
 from workbench.prediction.outline import LayerSize, Size
+from workbench.prediction.recovery import Recovery, Trained
 from workbench.prediction.sizes import by_files
 
 WHOLE = (LayerSize("a", 64, 3, 9, 1024), LayerSize("b", 64, 64, 9, 256))
@@ -119,3 +120,31 @@ def test_accuracy_is_never_below_chance_nor_above_one() -> None:
 def test_accuracy_without_any_difference_to_learn_from() -> None:
     model = AccuracyModel([np.zeros(3)] * 3, [0.9, 0.91, 0.89], [100] * 3)
     assert model.at(np.zeros(3), 0.05).value == pytest.approx(0.9, abs=0.02)
+
+
+def trained(before: float, updates: float = 400.0, left: float = 0.0) -> Trained:
+    return Trained(before, updates, np.array([left, left, 0.0, 0.0, 0.0]))
+
+
+def test_more_training_brings_back_more_and_never_is_sure_before_any_trial() -> None:
+    model = Recovery(0.99, [], [])
+    short, long = model.at(trained(0.3, 20), 0.05), model.at(trained(0.3, 800), 0.05)
+    assert 0.3 < short.value < long.value < 0.99
+    assert short.high - short.low > 0.2
+    assert model.at(trained(0.99), 0.05).value == pytest.approx(0.99)
+
+
+def test_recovery_is_learned_from_trials_for_recipes_like_theirs() -> None:
+    known = [trained(0.3, left=-left / 2) for left in range(6)]
+    model = Recovery(0.99, known, [0.90] * 6)  # all ended lower than the rule says
+    like, unlike = model.at(trained(0.3, left=-1.2), 0.05), model.at(trained(0.97, left=0.0), 0.05)
+    assert like.value == pytest.approx(0.90, abs=0.03) and like.low <= 0.90 <= like.high
+    assert like.high - like.low < 0.2
+    assert unlike.value > 0.95
+
+
+def test_one_collapse_does_not_spoil_all_that_is_foreseen() -> None:
+    good = [trained(0.9, left=-left / 10) for left in range(5)]
+    model = Recovery(0.99, [*good, trained(0.1, left=-5.0)], [0.985] * 5 + [0.1])
+    assert model.at(trained(0.9, left=-0.2), 0.05).value > 0.95
+    assert model.at(trained(0.1, left=-5.0), 0.05).value < 0.7

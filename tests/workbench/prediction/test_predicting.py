@@ -1,5 +1,7 @@
 """A study that was prepared foresees recipes: sizes nearly exactly, speeds and accuracies with intervals."""
 
+import copy
+import itertools
 import json
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from workbench import (
 from workbench.carry_out import context_of, export, rebuild
 from workbench.estimates import Estimate
 from workbench.prediction.calibration import Calibration
+from workbench.prediction.probes import families, measure_probes, probe, probes_of, try_out
 from workbench.prediction.prospect import EFFECTS, follow
 from workbench.prediction.table import table_of
 from workbench.sensitivity import BITS, RATIOS, known_sensitivity
@@ -53,6 +56,14 @@ def test_nothing_is_said_of_accuracy_or_speed_before_anything_was_measured(digit
     assert prediction.size_bytes.value == pytest.approx(prediction.parameters * 4, rel=0.05)
     assert len(prediction.notes) == 2
     assert study.run(FLOATS).prediction is None
+
+
+def test_what_training_brings_back_is_a_rule_of_thumb_before_any_trained(digits: Dataset, tmp_path: Path) -> None:
+    study = Study("lenet300", digits, path=tmp_path)
+    study.prepare_predictions(seconds=0)
+    found = study.predict(Recipe([Prune(ratio=0.7), Finetune()]))
+    assert any("rule of thumb" in note for note in found.notes)
+    assert found.accuracy is not None and found.accuracy.high - found.accuracy.low > 0.1
 
 
 def test_the_baseline_is_known_not_predicted(ready: Study) -> None:
@@ -100,7 +111,7 @@ def test_training_is_foreseen_to_bring_something_back(ready: Study) -> None:
     bare, trained = (ready.predict(Recipe([Prune(ratio=0.7), *more])) for more in ([], [Finetune()]))
     assert bare.accuracy is not None and trained.accuracy is not None
     assert trained.accuracy.value > bare.accuracy.value
-    assert any("rule of thumb" in note for note in trained.notes)
+    assert not any("rule of thumb" in note for note in trained.notes)  # a trial with training is known
 
 
 def test_a_simulated_recipe_claims_no_speed(ready: Study) -> None:
@@ -166,6 +177,37 @@ def test_calibration_counts_what_held() -> None:
     estimate = Estimate(value=0.9, low=0.8, high=1.0)
     calibration = Calibration("accuracy", [1, 2], [estimate, estimate], [0.85, 0.5])
     assert calibration.held == 0.5 and calibration.error == pytest.approx(0.225)
+
+
+def test_curves_along_the_ratio_are_measured_while_there_is_time_and_sharpen_what_is_foreseen(
+    digits: Dataset, tmp_path: Path
+) -> None:
+    study = Study("lenet300", digits, path=tmp_path)
+    study.sensitivity()
+    measure_probes(study)
+    recipes = list(itertools.islice(families(study, ["l1"]), 12))
+    assert recipes[0] == Recipe([Prune(ratio=0.5, importance="l1")])
+    asked = Recipe([Prune(ratio=0.4, importance="l1")])
+    before = study.predict(asked).accuracy
+    for recipe in recipes:
+        try_out(study, known := probes_of(study), recipe, {})
+    assert {recipe.hash for recipe in recipes} <= set(known.found)
+    after, truth = study.predict(asked).accuracy, probe(study, asked)
+    assert before is not None and after is not None
+    assert after.low <= truth.right / truth.samples <= after.high
+    assert after.high - after.low <= before.high - before.low
+
+
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_a_probe_by_known_scores_is_that_of_the_step(scope: str, ready: Study) -> None:
+    recipe = Recipe([Prune.model_validate({"ratio": 0.6, "scope": scope, "importance": "taylor"})])
+    work = Work(copy.deepcopy(ready.module))
+    for step in recipe:
+        step.apply(work, context_of(ready, recipe.seed))
+    found = probe(ready, recipe)
+    assert found.right / found.samples == pytest.approx(
+        accuracy(work.module, ready.dataset, ready.dataset.validation.take(slice(found.samples))), abs=2e-3
+    )
 
 
 def test_preparing_again_measures_nothing_anew(ready: Study) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from workbench import Dataset, Prune, WorkbenchError
 from workbench.models import MODELS, fitted
 from workbench.pruning.plan import replay
+from workbench.runtimes import RUNTIMES
 from workbench.steps.base import Context, Work
 from workbench.weights import weight_hash
 
@@ -168,6 +169,14 @@ def test_a_residual_network_with_padded_shortcuts_keeps_the_layers_that_the_padd
     assert "Left whole" in note
     named = {name for name in ("stem", "block1.conv1", "block1.conv2", "block2.conv1", "block2.conv2") if name in note}
     assert named == {"stem", "block1.conv2", "block2.conv2"}
+
+
+def test_the_scope_latency_times_no_layer_that_the_padding_counts(few_digits):
+    module = _padded_resnet()
+    work = Work(copy.deepcopy(module))
+    Prune(ratio=0.5, scope="latency").apply(work, Context(few_digits, module, runtime=RUNTIMES["torch"]))
+    assert work.notes[0].startswith("Left whole, as the model no longer runs")
+    assert work.module(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
 
 
 class NarrowPaddedBlock(PaddedBlock):

@@ -1,6 +1,7 @@
 """Targets, and ratios of single layers: what was asked for is reached, told, and nothing is ever emptied."""
 
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -130,10 +131,14 @@ def test_the_scope_latency_takes_only_widths_that_it_timed(lenet5, few_digits):
     assert "narrower models were exported and timed" in work.notes[0]
 
 
-def _aware(saved: list[dict[int, float]], second: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)) -> LatencyAware:
-    """Two groups of four channels, each of the first worth 1, those of the second as given."""
-    groups = _groups(a=(4, ()), b=(4, ()))
-    return LatencyAware(groups, [torch.ones(4), torch.tensor(second)], saved, macs={})
+def _each(kept: list[int]) -> float:
+    """A tenth lost with each channel."""
+    return 1.2 - 0.1 * sum(kept)
+
+
+def _aware(saved: list[dict[int, float]], damage: Callable[[list[int]], float] = _each) -> LatencyAware:
+    """Two groups of four channels."""
+    return LatencyAware(_groups(a=(4, ()), b=(4, ())), saved, damage, macs={})
 
 
 def test_of_equal_channels_those_go_first_that_save_more_time():
@@ -142,15 +147,25 @@ def test_of_equal_channels_those_go_first_that_save_more_time():
     assert [aware.at(ratio) for ratio in (0.0, 0.25, 0.5)] == [[4, 4], [4, 2], [2, 2]]
 
 
-def test_of_channels_that_save_the_same_time_the_unimportant_go_first():
-    assert _aware([{2: 0.2}, {2: 0.2}], second=(1.0, 1.0, 9.0, 9.0)).path == [(1, 2), (0, 2)]
-    assert _aware([{2: 0.2}, {2: 0.2}], second=(9.0, 9.0, 9.0, 9.0)).path == [(0, 2), (1, 2)], (
-        "their scale is no matter"
+def test_of_channels_that_save_the_same_time_those_go_first_that_lose_less():
+    assert _aware([{2: 0.2}, {2: 0.2}], lambda kept: 3 * (4 - kept[0]) + (4 - kept[1])).path == [(1, 2), (0, 2)]
+    assert _aware([{2: 0.2}, {2: 0.2}], lambda kept: (4 - kept[0]) + 3 * (4 - kept[1])).path == [(0, 2), (1, 2)]
+
+
+def test_what_is_lost_counts_as_it_is_beside_the_cuts_made_before():
+    saved = [{2: 0.3}, {2: 0.2}, {2: 0.2}]
+    groups = _groups(a=(4, ()), b=(4, ()), c=(4, ()))
+
+    def damage(kept: list[int]) -> float:  # b is cheap alone, and dear beside a
+        return 0.1 * (4 - kept[0]) + 0.1 * (4 - kept[1]) + 0.2 * (4 - kept[2]) + (4 - kept[0]) * (4 - kept[1])
+
+    assert LatencyAware(groups, saved, damage, macs={}).path == [(0, 2), (2, 2), (1, 2)]
+
+
+def test_layers_take_turns_where_the_last_channels_are_the_dearest():
+    aware = _aware(
+        [{3: 0.1, 2: 0.2, 1: 0.3}, {3: 0.09, 2: 0.18, 1: 0.27}], lambda kept: sum(4 - k + (4 - k) ** 2 for k in kept)
     )
-
-
-def test_the_last_channels_of_a_layer_are_the_dearest():
-    aware = _aware([{3: 0.1, 2: 0.2, 1: 0.3}, {3: 0.09, 2: 0.18, 1: 0.27}])
     assert aware.path == [(0, 3), (1, 3), (0, 2), (1, 2), (0, 1), (1, 1)], "neither layer is narrowed all the way first"
 
 
@@ -167,5 +182,5 @@ def test_what_others_have_cut_already_saves_no_time_twice():
     groups[1].members = [Member("in", "conv", "conv.weight", 1, every, every)]
     groups[2].members = [Member("out", "other", "other.weight", 0, every, every)]
     saved = [{1: 0.50}, {1: 0.45}, {1: 0.30}]
-    aware = LatencyAware(groups, [torch.ones(4)] * 3, saved, macs={"conv": 100, "other": 100})
+    aware = LatencyAware(groups, saved, _each, macs={"conv": 100, "other": 100})
     assert aware.path == [(0, 1), (2, 1), (1, 1)]  # with three quarters of a gone, b saves a quarter of 0.45

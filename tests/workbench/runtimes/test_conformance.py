@@ -48,7 +48,7 @@ def export(zoo_lenet5, calibration, tmp_path_factory) -> Export:
     folder = tmp_path_factory.mktemp("artifacts")
 
     def export(runtime: Runtime, kernel: Kernel | None = None, name: str = "model") -> Path:
-        path = folder / f"{name}-{str(kernel).replace(' ', '-')}{runtime.suffix}"
+        path = folder / f"{runtime.name}-{name}-{str(kernel).replace(' ', '-')}{runtime.suffix}"
         if not path.exists():
             work = Work(copy.deepcopy(zoo_lenet5), quantization=_quantize(kernel))
             before = weight_hash(work.module)

@@ -1,6 +1,9 @@
 """A search keeps its budget, learns from what is there, goes on, and says what it found or what is nearest."""
 
+import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import optuna
@@ -8,6 +11,7 @@ import pytest
 
 from workbench import Cancelled, Dataset, Prune, Quantize, Recipe, Study, WorkbenchError
 from workbench.metrics import Metrics
+from workbench.prediction.probes import probe
 from workbench.search.budget import Budget
 from workbench.search.costs import Costs, epochs
 from workbench.search.goals import Goal
@@ -61,6 +65,52 @@ def test_a_search_keeps_its_limits_and_its_history_and_goes_on(study: Study) -> 
     assert sorted(trial.user_attrs["trial"] for trial in kept.trials) == [0, 1, 2, 3]
     assert kept.metric_names == ["size_bytes", "accuracy"]
     assert [len(trial.values) for trial in kept.trials] == [2] * 4
+
+
+def test_the_history_opens_in_another_process_as_any_study_of_optuna(study: Study) -> None:
+    study.search(["size_bytes", "accuracy"], {"accuracy_drop": 0.05}, budget="1 trial", space=QUICK)
+    code = f"""
+import json, optuna, yaml
+url = "sqlite:///{study.path / "search.db"}"
+kept = optuna.load_study(study_name=optuna.get_all_study_names(url)[0], storage=url)
+print(json.dumps([[t.values, t.user_attrs["limits broken by"], yaml.safe_load(t.user_attrs["recipe"]), t.params,
+    t.user_attrs["trial"]] for t in kept.trials]))
+print(len(kept.best_trials), [d.name for d in kept.directions])
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    trials, summary = run.stdout.splitlines()
+    assert summary.split(" ", 1)[1] == "['MINIMIZE', 'MAXIMIZE']" and int(summary.split()[0]) >= 1
+    for values, (broken,), recipe, params, number in json.loads(trials):
+        metrics = study.trial(number).metrics
+        assert metrics is not None
+        assert values == [metrics.size_bytes, metrics.accuracy.value]
+        assert broken == pytest.approx(_measured(study).accuracy.value - metrics.accuracy.value - 0.05)
+        assert Recipe.from_dict(recipe) == study.trial(number).recipe and "prune" in params
+
+
+def test_layers_are_restored_until_the_accuracy_holds(study: Study) -> None:
+    whole = study.accuracy_aware(0.5, Quantize(weight_bits=2, simulate=True))
+    assert whole.layers == {}
+    known, rough = study.sensitivity(), Quantize(weight_bits=1, simulate=True)
+    worst = max(known.grid("bits")[0], key=lambda name: known.error("bits", name, 1))
+    restored = rough.model_copy(update={"layers": {worst: 32}})
+    none, one = (probe(study, Recipe([step])) for step in (rough, restored))
+    assert none.right < one.right
+    assert study.accuracy_aware(known.baseline.value - one.right / one.samples + 1e-9, rough) == restored
+    with pytest.raises(WorkbenchError, match="can't be kept to"):
+        study.accuracy_aware(-0.1)
+
+
+def test_evolution_is_at_least_as_good_as_greedy_moves(study: Study) -> None:
+    known = study.sensitivity()
+
+    def suffers(ratios: dict[str, float]) -> float:
+        return sum(known.error("ratio", name, ratio) for name, ratio in ratios.items())
+
+    greedy, found = known.ratios(0.4), known.ratios(0.4, "evolution")
+    assert known.left(found) <= 0.4 and suffers(found) <= suffers(greedy) + 1e-9
+    with pytest.raises(WorkbenchError, match="no solver"):
+        known.ratios(0.4, "luck")
 
 
 def test_a_wish_that_can_not_be_met_is_said_with_what_is_nearest(study: Study) -> None:

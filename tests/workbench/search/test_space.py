@@ -85,3 +85,56 @@ def test_a_space_of_one_point_is_refused() -> None:
     one = {"prune": True, "prune.ratio": 0.5, "prune.importance": "l2", "prune.scope": "layer", "prune.round_to": 1}
     with pytest.raises(WorkbenchError, match="single point"):
         Space.of({**one, "distill": False, "quantize": False}, ORT)
+
+
+LAYERS = {"prune": ["conv1", "layer1.0.conv2"], "quantize": ["conv1", "fc"]}
+
+
+@given(st.integers(0, 10_000))
+def test_each_layer_can_have_a_ratio_and_bits_of_its_own(seed: int) -> None:
+    wishes = {"prune.layers": (0.0, 0.9), "quantize.layers": [8, 4], "quantize.simulate": [True], "quantize": True}
+    space = Space.of(wishes, ORT, layers=LAYERS)
+    recipe, params = space.random(np.random.default_rng(seed))
+    steps = {step.key(): step for step in recipe}
+    assert set(steps["quantize"].layers) == {"conv1", "fc"}  # type: ignore[attr-defined]
+    assert set(steps["quantize"].layers.values()) <= {8, 4}  # type: ignore[attr-defined]
+    if "prune" in steps:
+        assert set(steps["prune"].layers) == set(LAYERS["prune"])  # type: ignore[attr-defined]
+    assert space.params(recipe) == params and space.at(params)[0] == recipe
+
+
+def test_a_ratio_or_bits_that_no_layer_can_have_are_refused() -> None:
+    for wishes in ({"prune.layers": (0.0, 1.5)}, {"quantize.layers": [8, 77]}):
+        with pytest.raises(WorkbenchError):
+            Space.of(wishes, ORT, layers=LAYERS)
+
+
+class Solver:
+    """As a sensitivity answers: half the share from one layer, all of it from the other."""
+
+    def ratios(self, macs: float, solver: str, seed: int) -> dict[str, float]:
+        return {"conv1": round((1 - macs) / 2, 3), "conv2": round(1 - macs, 3)}
+
+
+def test_strength_goes_between_the_same_for_all_and_what_a_solver_advises() -> None:
+    wishes = {"prune.allocation": ["evolution"], "prune.strength": (0.0, 1.0), "prune": True, "prune.ratio": (0.1, 0.8)}
+    space = Space.of(wishes, ORT, Solver())  # type: ignore[arg-type]
+    for strength, expected in ((0.0, [0.4, 0.4]), (0.5, [0.3, 0.4]), (1.0, [0.2, 0.4])):
+        (step, *_), params = space.at(
+            {"prune.ratio": 0.4, "prune.strength": strength, "quantize": False, "distill": False}
+        )
+        assert list(step.layers.values()) == pytest.approx(expected)  # type: ignore[attr-defined]
+        assert params["prune.allocation"] == "evolution"
+
+
+def test_what_a_solver_advises_is_among_the_first_candidates() -> None:
+    space = Space.of(None, ORT, Solver())  # type: ignore[arg-type]
+    recipes = [space.at(params)[0] for params in space.solved()]
+    assert all(recipe.steps[0].layers for recipe in recipes)  # type: ignore[attr-defined]
+    assert {len(recipe) for recipe in recipes} == {2, 3} and Space.of(None, ORT).solved() == []
+
+
+@pytest.mark.parametrize("wishes", [{"prune.allocation": ["greedily"]}, {"prune.strength": (0.5, 2.0)}])
+def test_an_allocation_that_there_is_not_is_refused(wishes: dict) -> None:
+    with pytest.raises(WorkbenchError):
+        Space.of(wishes, ORT, Solver())  # type: ignore[arg-type]

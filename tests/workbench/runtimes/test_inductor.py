@@ -1,0 +1,96 @@
+"""Inductor compiles: it needs a compiler and says so, and its file runs only where it was compiled for."""
+
+import copy
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from workbench import WorkbenchError
+from workbench.runtimes import RUNTIMES
+from workbench.runtimes.inductor import FACTS, FOLDER
+from workbench.steps.base import Work
+
+INDUCTOR, TORCH = RUNTIMES["inductor"], RUNTIMES["torch"]
+
+
+@pytest.fixture(scope="module")
+def inputs(digits) -> np.ndarray:
+    return digits.prepare(digits.validation.inputs[:20])
+
+
+@pytest.fixture(scope="module")
+def compiled(zoo_lenet5, inputs, tmp_path_factory) -> tuple[Path, Work]:
+    INDUCTOR.check()
+    path, work = tmp_path_factory.mktemp("inductor") / "model.pt2", Work(copy.deepcopy(zoo_lenet5))
+    INDUCTOR.export(work, inputs[:2], inputs, path)
+    return path, work
+
+
+def _altered(path: Path, target: Path, **facts: str) -> Path:
+    """The same package, of which something else is said."""
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, "w") as changed:
+        for name in source.namelist():
+            content = source.read(name)
+            if name == f"{FOLDER}/model.{FACTS}":
+                content = json.dumps(json.loads(content) | facts).encode()
+            changed.writestr(name, content)
+    return target
+
+
+def test_what_compiling_took_is_told(compiled):
+    assert [note for note in compiled[1].notes if "compiling it took" in note]
+
+
+def test_no_source_and_no_path_is_in_the_package(compiled):
+    with zipfile.ZipFile(compiled[0]) as package:
+        names = package.namelist()
+        code = b"".join(package.read(name) for name in names)
+    assert not [name for name in names if name.endswith((".cpp", ".o", ".h"))]
+    assert b"site-packages" not in code
+    assert b"torchinductor_" not in code
+
+
+def test_more_threads_give_the_same(compiled, inputs):
+    one, two = (INDUCTOR.load(compiled[0], threads=count)(inputs) for count in (1, 2))
+    assert np.allclose(one, two, atol=1e-5)
+
+
+@pytest.mark.parametrize("fact", ["PyTorch", "processor"])
+def test_a_file_of_another_version_or_processor_is_refused_before_it_runs(fact, compiled, tmp_path):
+    path = _altered(compiled[0], tmp_path / "old.pt2", **{fact: "another"})
+    with pytest.raises(WorkbenchError, match=f"was compiled for another {fact}: another, and here is") as refusal:
+        INDUCTOR.load(path)
+    assert refusal.value.hint == "Export it again."
+
+
+def test_a_flipped_byte_in_the_code_is_refused_before_it_runs(compiled, tmp_path):
+    content = bytearray(compiled[0].read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path = tmp_path / "flipped.pt2"
+    path.write_bytes(content)
+    with pytest.raises(WorkbenchError, match="damaged"):
+        INDUCTOR.load(path)
+
+
+def test_it_and_eager_refuse_each_other_s_files_though_the_suffix_is_the_same(compiled, zoo_lenet5, inputs, tmp_path):
+    eager = tmp_path / "eager.pt2"
+    TORCH.export(Work(copy.deepcopy(zoo_lenet5)), inputs[:2], inputs, eager)
+    for runtime, path in ((INDUCTOR, eager), (TORCH, compiled[0])):
+        with pytest.raises(WorkbenchError, match="of another kind"):
+            runtime.load(path)
+
+
+def test_where_there_is_no_compiler_it_says_so_and_what_to_do(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(WorkbenchError, match=r"compiles C\+\+, and there is no compiler 'no-such-compiler'") as refusal:
+        INDUCTOR.check()
+    assert "apt install g++" in refusal.value.hint
+
+
+def test_what_it_does_not_tell_is_refused_in_words(compiled, inputs):
+    for ask in (INDUCTOR.profile, INDUCTOR.activations):
+        with pytest.raises(WorkbenchError, match="Inductor"):
+            ask(compiled[0], inputs)

@@ -1,0 +1,50 @@
+"""Successive halving: many recipes train a little, the best third of them longer."""
+
+from workbench.runtimes import RUNTIMES
+from workbench.search.rungs import Rung, Rungs
+from workbench.search.space import Space
+
+ORT = RUNTIMES["onnxruntime"]
+
+
+def at(ratio: float, epochs: int) -> dict:
+    return {"prune": True, "prune.ratio": ratio, "distill": True, "distill.epochs": epochs}
+
+
+def test_rungs_are_the_epochs_of_the_space() -> None:
+    rungs = Rungs(Space.of(None, ORT))
+    assert rungs.height == 3
+    assert [rungs.of(at(0.5, epochs)) for epochs in (1, 2, 3, 7)] == [0, 1, 2, None]
+    assert rungs.of({"prune": True, "prune.ratio": 0.5}) is None
+    assert rungs.at(at(0.5, 3), 0) == at(0.5, 1)
+
+
+def test_a_range_of_epochs_is_climbed_by_threes() -> None:
+    rungs = Rungs(Space.of({"distill.epochs": (1, 12)}, ORT))
+    assert [rungs.at(at(0.5, 1), rung)["distill.epochs"] for rung in range(rungs.height)] == [1, 3, 9, 12]
+
+
+def test_the_best_third_goes_on_and_only_once() -> None:
+    rungs = Rungs(Space.of(None, ORT))
+    done = [(at(ratio / 10, 1), float(ratio)) for ratio in range(1, 7)]
+    assert rungs.promotable(done[:2]) == []
+    assert rungs.promotable(done) == [at(0.6, 2), at(0.5, 2)]
+    done.append((at(0.6, 2), 6.5))
+    assert rungs.promotable(done) == [at(0.5, 2)]
+
+
+def test_the_highest_rung_is_served_first_and_nothing_climbs_above_it() -> None:
+    rungs = Rungs(Space.of(None, ORT))
+    done = [(at(ratio / 10, epochs), float(ratio)) for ratio in range(1, 4) for epochs in (1, 2)]
+    assert rungs.promotable(done) == [at(0.3, 3)]
+    assert rungs.promotable([*done, (at(0.3, 3), 4.0)]) == []
+
+
+def test_the_table_counts_recipes_not_trials() -> None:
+    rungs = Rungs(Space.of(None, ORT))
+    done = [at(0.1, 1), at(0.2, 1), at(0.3, 1), at(0.3, 2), at(0.3, 2), {"prune": True}]
+    assert rungs.table(done) == [Rung(1, 3, 1), Rung(2, 1, 0), Rung(3, 0, 0)]
+
+
+def test_a_space_without_training_has_no_rungs() -> None:
+    assert Rungs(Space.of({"distill": False}, ORT)).table([{"prune": True}]) == []

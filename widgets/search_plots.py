@@ -1,0 +1,70 @@
+"""How a search goes: how much of the ideal its front covers as time goes by, and which knobs decide, as drawings."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from widgets.texts import text
+
+WIDTH, HEIGHT = 460, 130
+LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 22
+BAR, NAMES, KNOBS = 16, 150, 6  # pixels of a row and of its name; so many rows
+
+
+def covered(history: Sequence[Sequence[float]]) -> str:
+    """An SVG of the hypervolume over the seconds since the search began; "" where it has no trial yet.
+
+    Parameters
+    ----------
+    history : sequence of (seconds, share)
+        One for each trial, in order; between them the share stays as it was.
+    """
+    if len(history) < 2:
+        return ""
+    end = max(seconds for seconds, _ in history) or 1.0
+    top = max(share for _, share in history) * 1.1 or 1.0
+    across, down = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+    places = [(LEFT + across * seconds / end, HEIGHT - BOTTOM - down * share / top) for seconds, share in history]
+    stairs = [places[0]]
+    for x, y in places[1:]:
+        stairs += [(x, stairs[-1][1]), (x, y)]
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in stairs)
+    dots = "".join(f"<circle cx='{x:.1f}' cy='{y:.1f}' r='2.5' style='fill:var(--accent)'/>" for x, y in places)
+    told = text("find.covered", share=f"{history[-1][1]:.1%}", trials=len(history) - 1)
+    frame = f"<rect x='{LEFT}' y='{TOP}' width='{across}' height='{down}' class='wb-frame'/>"
+    scale = "".join(
+        f"<text x='{LEFT - 6}' y='{y}' text-anchor='end'>{share:.0%}</text>"
+        for share, y in ((top, TOP + 8), (0.0, HEIGHT - BOTTOM))
+    )
+    axis = text("find.seconds", seconds=f"{end:.0f}")
+    scale += f"<text x='{WIDTH - RIGHT}' y='{HEIGHT - 6}' text-anchor='end'>{escape(axis)}</text>"
+    line = f"<polyline points='{path}' style='stroke:var(--accent)'/>"
+    return _figure(told, HEIGHT, frame + line + dots + scale)
+
+
+def deciding(importance: Mapping[str, Mapping[str, float]]) -> str:
+    """An SVG of what share of the first objective's variance each knob accounts for; "" where that is not known yet.
+
+    Parameters
+    ----------
+    importance : mapping
+        By objective, by knob.
+    """
+    objective, shares = next(((name, shares) for name, shares in importance.items() if shares), ("", {}))
+    most = sorted(shares.items(), key=lambda pair: pair[1], reverse=True)[:KNOBS]
+    if not most:
+        return ""
+    across = WIDTH - NAMES - LEFT
+    rows = "".join(
+        f"<text x='{NAMES - 6}' y='{TOP + BAR * place + 11}' text-anchor='end'>{escape(knob)}</text>"
+        f"<rect x='{NAMES}' y='{TOP + BAR * place + 2}' width='{max(across * share, 1):.1f}' height='{BAR - 5}'"
+        " style='fill:var(--accent)'/>"
+        f"<text x='{NAMES + across * share + 6:.1f}' y='{TOP + BAR * place + 11}'>{share:.0%}</text>"
+        for place, (knob, share) in enumerate(most)
+    )
+    return _figure(text("find.deciding", objective=objective), TOP + BAR * len(most) + 4, rows)
+
+
+def _figure(told: str, height: float, inside: str) -> str:
+    label = escape(told, quote=True)
+    drawing = f"<svg viewBox='0 0 {WIDTH} {height}' role='img' aria-label='{label}'>{inside}</svg>"
+    return f"<figure class='wb-curve'><figcaption>{escape(told)}</figcaption>{drawing}</figure>"

@@ -1,0 +1,133 @@
+"""From how many zeros on a sparse product beats the dense one: measured on this machine, for each shape of a layer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+
+import torch
+from torch import nn
+
+from workbench.estimates import Estimate
+from workbench.latency import paired, processor_clock, wall_clock
+from workbench.sparse_layers import SparseConv, SparseLinear
+from workbench.threads import threads as with_threads
+
+SHARES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)  # of zeros
+SECONDS = 0.5  # for each share
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A layer and what flows into it.
+
+    Attributes
+    ----------
+    weight : tuple of int
+    taken : tuple of int
+        Shape of the input of one sample.
+    stride, padding, dilation : tuple of int
+        Of a convolution.
+    """
+
+    weight: tuple[int, ...]
+    taken: tuple[int, ...]
+    stride: tuple[int, ...] = (1, 1)
+    padding: tuple[int, ...] = (0, 0)
+    dilation: tuple[int, ...] = (1, 1)
+
+    def __str__(self) -> str:
+        kind = "convolution" if len(self.weight) == 4 else "linear layer"
+        return f"a {'x'.join(map(str, self.weight))} {kind} on {'x'.join(map(str, self.taken))}"
+
+
+@dataclass(frozen=True)
+class Crossover:
+    """Where a sparse product begins to pay.
+
+    Attributes
+    ----------
+    shape : Shape
+    threads, batch : int
+    points : tuple of (float, Estimate)
+        Share of zeros, and how many times faster than dense the sparse product is there; as far as it was measured.
+    """
+
+    shape: Shape
+    threads: int
+    batch: int
+    points: tuple[tuple[float, Estimate], ...]
+
+    @property
+    def share(self) -> float | None:
+        """The least measured share of zeros from which on sparse is faster for certain; None if it never was."""
+        found = None
+        for share, speedup in sorted(self.points, reverse=True):
+            if speedup.low <= 1:
+                break
+            found = share
+        return found
+
+    def pays(self, zeros: float) -> bool:
+        """Whether sparse is used for a layer with such a share of zeros."""
+        return self.share is not None and zeros >= self.share
+
+    def sentence(self) -> str:
+        """From where on it pays here, and the figures."""
+        told = ", ".join(f"{s:.0%}: {e.value:.2f}x [{e.low:.2f}, {e.high:.2f}]" for s, e in sorted(self.points))
+        most = max(share for share, _ in self.points)
+        where = (
+            f"pays from {self.share:.0%} zeros on" if self.share is not None else f"does not pay up to {most:.0%} zeros"
+        )
+        setting = f"batch {self.batch}, {self.threads} thread{'s' * (self.threads > 1)}"
+        return f"For {self.shape} ({setting}), sparse computation {where} on this machine ({told})."
+
+
+@cache
+def crossover(shape: Shape, threads: int = 1, batch: int = 1, whole: bool = False) -> Crossover:
+    """Measure it, by bisection, or at every share; kept for as long as the process lives.
+
+    On one thread it goes by processor time, which other programs disturb less.
+
+    Parameters
+    ----------
+    shape : Shape
+    threads, batch : int
+    whole : bool
+        Measure the whole curve, not only what tells where it crosses.
+    """
+    found: dict[float, Estimate] = {}
+    with with_threads(threads), torch.inference_mode():
+        if whole:
+            found = {share: _speedup(shape, threads, batch, share) for share in SHARES}
+        else:
+            low, high = 0, len(SHARES) - 1
+            while low <= high:
+                middle = (low + high) // 2
+                found[SHARES[middle]] = speedup = _speedup(shape, threads, batch, SHARES[middle])
+                low, high = (low, middle - 1) if speedup.low > 1 else (middle + 1, high)
+    return Crossover(shape, threads, batch, tuple(sorted(found.items())))
+
+
+def _speedup(shape: Shape, threads: int, batch: int, zeros: float) -> Estimate:
+    """Dense time over sparse time of the layer with random weights, so many of them zero."""
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(shape.weight, generator=generator)
+    weight[torch.rand(shape.weight, generator=generator) < zeros] = 0
+    inputs = torch.randn((batch, *shape.taken), generator=generator)
+    dense: Callable[[torch.Tensor], torch.Tensor]
+    sparse: nn.Module
+    if len(shape.weight) == 4:
+        how = shape.stride, shape.padding, shape.dilation
+        dense, sparse = partial(_convolved, weight, how), SparseConv(weight, None, *how)
+    else:
+        dense, sparse = partial(_multiplied, weight), SparseLinear(weight)
+    clock = processor_clock if threads == 1 else wall_clock
+    return paired(lambda: dense(inputs), lambda: sparse(inputs), seconds=SECONDS, clock=clock).speedup
+
+
+def _multiplied(weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    return nn.functional.linear(x, weight)
+
+
+def _convolved(weight: torch.Tensor, how: tuple, x: torch.Tensor) -> torch.Tensor:
+    return nn.functional.conv2d(x, weight, None, *how)

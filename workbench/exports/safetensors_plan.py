@@ -1,0 +1,141 @@
+"""Safetensors and a plan: weights that can't run code, and a text that says which layers they are for."""
+
+import copy
+import inspect
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from workbench.errors import WorkbenchError
+from workbench.exports.base import Export, Run
+from workbench.exports.onnx import floats_note
+from workbench.weights import load_weights, save_weights
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from workbench.trial import Trial
+
+SNIPPET = """
+import torch  # pip install torch safetensors pyyaml
+import yaml
+from safetensors.torch import load_file
+
+plan = yaml.safe_load(open("{stem}.plan.yaml"))
+model = {build}  # as it was before it was cut
+for name, layer in plan["layers"].items():
+    parent, _, child = name.rpartition(".")
+    setattr(model.get_submodule(parent), child, getattr(torch.nn, layer["type"])(**layer["arguments"]))
+model.load_state_dict(load_file("{stem}.safetensors"))
+with torch.inference_mode():
+    logits = model.eval()(torch.from_numpy(inputs))
+"""
+OWN = "from architecture import build  # your own code, which makes the model\n"
+
+
+class SafetensorsPlan(Export):
+    """For whoever goes on in PyTorch: the module itself, to train or to change."""
+
+    name = "safetensors"
+    title = "Safetensors and plan"
+    suffixes = (".safetensors", ".plan.yaml")
+
+    def snippet(self, trial: "Trial", stem: str) -> str:
+        code, build = _architecture(trial)
+        return code + SNIPPET.format(stem=stem, build=build).lstrip("\n")
+
+    def _write(self, trial: "Trial", files: tuple[Path, ...]) -> str:
+        module = trial.module()
+        save_weights(module, files[0])
+        plan = {"architecture": _uncut(trial)[0], "layers": layers_of(module)}
+        files[1].write_text(yaml.safe_dump(plan, sort_keys=False, default_flow_style=None), encoding="utf-8")
+        return floats_note(trial)
+
+    def _load(self, trial: "Trial", files: tuple[Path, ...]) -> Run:
+        import torch
+
+        plan = yaml.safe_load(files[1].read_text(encoding="utf-8"))
+        try:
+            module = put_together(_uncut(trial)[1], plan["layers"])
+            load_weights(module, files[0])
+        except WorkbenchError as error:
+            raise WorkbenchError(
+                "What this trial was cut to has a layer that torch.nn does not have, so that no plan can name it.",
+                "Export 'torch' or 'onnx' instead.",
+            ) from error
+        return lambda inputs: module.eval()(torch.from_numpy(inputs)).detach().numpy()
+
+
+def layers_of(module: "nn.Module") -> dict[str, dict[str, Any]]:
+    """The layers of `torch.nn` in a module, by name: type, and the arguments that make it.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    """
+    from torch import nn
+
+    from workbench.pruning.blocks import Skip
+
+    found = {}
+    for name, layer in module.named_modules():
+        if not name or list(layer.children()):
+            continue
+        layer = nn.Identity() if isinstance(layer, Skip) else layer
+        if type(layer).__module__.startswith("torch.nn.modules."):
+            found[name] = {"type": type(layer).__name__, "arguments": _arguments(layer)}
+    return found
+
+
+def put_together(module: "nn.Module", layers: dict[str, dict[str, Any]]) -> "nn.Module":
+    """The module with its layers made anew as a plan says, in place; the snippet does the same."""
+    from torch import nn
+
+    for name, layer in layers.items():
+        parent, _, child = name.rpartition(".")
+        setattr(module.get_submodule(parent), child, getattr(nn, layer["type"])(**layer["arguments"]))
+    return module
+
+
+def _arguments(layer: "nn.Module") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in inspect.signature(type(layer)).parameters:
+        value = getattr(layer, name, None)
+        if name == "bias" and not isinstance(value, bool):
+            found[name] = value is not None
+        elif isinstance(value, (bool, int, float, str, tuple, list)):
+            found[name] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
+def _uncut(trial: "Trial") -> tuple[str, "nn.Module"]:
+    """The architecture that the trial was cut from: its name, and a copy."""
+    from workbench.carry_out import PLAN
+    from workbench.models import fresh_model
+
+    study = trial.study
+    plan = json.loads((study.storage.folder(trial.number) / PLAN).read_text(encoding="utf-8"))
+    if plan["architecture"]:
+        return plan["architecture"], fresh_model(plan["architecture"], study.dataset)
+    return str(study.settings["model"]), copy.deepcopy(study.module)
+
+
+def _architecture(trial: "Trial") -> tuple[str, str]:
+    """Code that brings the architecture, and the expression that makes it."""
+    from torch import nn
+
+    from workbench.models import MODELS
+
+    name, module = _uncut(trial)
+    if type(module) is nn.Sequential and set(layers_of(module)) == {name for name, _ in module.named_children()}:
+        code = "from collections import OrderedDict\n\n"
+        return code, 'torch.nn.Sequential(OrderedDict((name, torch.nn.Identity()) for name in plan["layers"]))'
+    zoo = MODELS.get(name)
+    if zoo is None or not zoo.call:
+        return OWN, "build()"
+    dataset = trial.study.dataset
+    source = inspect.getsource(sys.modules[type(module).__module__])
+    return source + "\n\n", zoo.call.format(channels=dataset.sample_shape[0], classes=len(dataset.classes))

@@ -1,0 +1,91 @@
+"""What training brings back: a rule of thumb at first, and what the study's own trials make of it."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+from workbench.estimates import Estimate
+from workbench.prediction.base import CONFIDENCE
+from workbench.prediction.curves import logit
+
+HALF_WAY = 120.0  # updates of Adam at its usual rate, after whose square root two thirds are back
+SCALES = np.array([2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5])
+"""How far two recipes have to lie apart, feature by feature, to say little of each other."""
+DEVIATION, NOISE = 0.8, 0.25  # of a logit, about the rule of thumb and about a repetition, before any trial
+FEWEST = 4  # trials, from which on these are learned, too
+FURTHEST = 3.0  # logits that one trial may tell against the rule: a collapse is one of its own
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a trained recipe is told by.
+
+    Attributes
+    ----------
+    before : float
+        The accuracy without the training.
+    updates : float
+        Of the weights, each counted by its learning rate.
+    features : numpy.ndarray
+        Whatever else may matter, shape (features,).
+    """
+
+    before: float
+    updates: float
+    features: np.ndarray
+
+
+class Recovery:
+    r"""Accuracy after training, by a Gaussian process about a rule of thumb (Rasmussen & Williams 2006, chapter 2.7).
+
+    The rule is that of what lies between the logit before and the baseline's, a training of u updates brings back
+
+    .. math:: 1 - \exp(-\sqrt{u / 120}).
+
+    Before any trial, intervals are as wide as the rule is rough; each trial says how far off it was, for recipes like
+    its own most.
+
+    Parameters
+    ----------
+    top : float
+        The baseline's accuracy.
+    trials : sequence of Trained
+    reached : sequence of float
+        The accuracy of each.
+    """
+
+    def __init__(self, top: float, trials: Sequence[Trained], reached: Sequence[float]):
+        self.top = top
+        kernel = ConstantKernel(DEVIATION**2, (0.05, 4.0)) * Matern(1.0, (0.3, 10.0), nu=1.5) + WhiteKernel(
+            NOISE**2, (1e-3, 0.5)
+        )
+        learn = "fmin_l_bfgs_b" if len(trials) >= FEWEST else None
+        self._process = GaussianProcessRegressor(kernel, alpha=1e-6, optimizer=learn)
+        if trials:
+            off = [logit(share) - self._rule(trial) for trial, share in zip(trials, reached, strict=True)]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)  # a noise at its bound is none
+                self._process.fit(self._table(trials), np.clip(off, -FURTHEST, FURTHEST))
+
+    def at(self, trained: Trained, lowest: float) -> Estimate:
+        """Mean and interval of the accuracy; no lower than by chance, `lowest`."""
+        mean, deviation = self._process.predict(self._table([trained]), return_std=True)
+        center = self._rule(trained) + float(np.atleast_1d(mean)[0])
+        reach = stats.norm.ppf((1 + CONFIDENCE) / 2) * float(np.atleast_1d(deviation)[0])
+        low, value, high = (max(lowest, float(1 / (1 + np.exp(-z)))) for z in (center - reach, center, center + reach))
+        return Estimate(value=value, low=low, high=high)
+
+    def _rule(self, trained: Trained) -> float:
+        back = 1 - np.exp(-np.sqrt(trained.updates / HALF_WAY))
+        before = min(logit(trained.before), logit(self.top))
+        return float(before + back * (logit(self.top) - before))
+
+    def _table(self, trials: Sequence[Trained]) -> np.ndarray:
+        rows = [[logit(t.before), np.log1p(t.updates / HALF_WAY), *t.features] for t in trials]
+        return np.array(rows) / SCALES[: len(rows[0])]

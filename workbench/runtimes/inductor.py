@@ -1,0 +1,164 @@
+"""PyTorch's compiler (AOTInductor): the artifact is a package (.pt2) of machine code with the weights in it."""
+
+import json
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import time
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.errors import WorkbenchError
+from workbench.runtimes.base import Runtime, Session
+from workbench.runtimes.torch_eager import TorchEager
+from workbench.steps.base import Work
+
+if TYPE_CHECKING:
+    from workbench.steps.quantize import Quantize
+
+ROOT = "model"
+FOLDER = f"{ROOT}/data/aotinductor/model"
+FORMAT = ("archive_format", "archive_version", "byteorder", ".data/version")  # what PyTorch asks of any .pt2
+LIBRARY, FACTS = "wrapper.so", "wrapper_metadata.json"
+EPOCH = (1980, 1, 1, 0, 0, 0)
+OPTIONS = {
+    "freezing": True,  # weights are constants: batch normalizations fold into them, layouts are chosen once
+    "cpp.dynamic_threads": True,  # else the number of threads at this moment would be compiled in
+    "aot_inductor.enable_line_tables": False,
+}
+
+
+class InductorSession(Session):
+    def __init__(self, path: Path, threads: int):
+        import torch._inductor
+
+        self._torch, self._threads = torch, threads
+        with _quiet():
+            self._model = torch._inductor.aoti_load_package(str(path))
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        torch = self._torch
+        if torch.get_num_threads() != self._threads:  # one setting serves the whole process
+            torch.set_num_threads(self._threads)
+        with torch.inference_mode():
+            return self._model(torch.from_numpy(np.ascontiguousarray(inputs))).numpy()
+
+
+class Inductor(Runtime):
+    """Compiled by a C++ compiler when it is exported, for a minute or so; loading it needs no compiler and no pickle.
+
+    The file runs only with the PyTorch and on the kind of processor that it was compiled with and for. It is machine
+    code: load only files that you would run as programs.
+    """
+
+    name = "inductor"
+    title = "PyTorch Inductor (compiled)"
+    suffix = ".pt2"
+    preparing_seconds = 60.0
+
+    def version(self) -> str | None:
+        return TorchEager().version()
+
+    def install(self) -> str:
+        return "pip install torch"
+
+    def check(self, quantize: "Quantize | None" = None, device: str = "cpu") -> None:
+        super().check(quantize, device)
+        if shutil.which(_compiler()) is None:
+            raise WorkbenchError(
+                f"The runtime 'inductor' compiles C++, and there is no compiler '{_compiler()}' here.",
+                "Install one (on Debian and Ubuntu: `apt install g++`) or name yours in the variable CXX; or choose "
+                "another runtime.",
+            )
+
+    def snippet(self, filename: str) -> str:
+        return (
+            f"import torch  # pip install torch=={self.version()}, which compiled it for this kind of processor\n\n"
+            f'model = torch._inductor.aoti_load_package("{filename}")\n'
+            "with torch.inference_mode():\n    logits = model(torch.from_numpy(inputs))\n"
+        )
+
+    def _export(self, work: Work, example: np.ndarray, calibration: np.ndarray, path: Path) -> None:
+        import torch._inductor
+
+        started = time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder, _quiet(), torch.no_grad():
+            program = TorchEager().program(work, example)
+            package = Path(folder, f"{ROOT}.pt2")
+            torch._inductor.aoti_compile_and_package(program, package_path=str(package), inductor_configs=OPTIONS)
+            _repack(package, path)
+        work.notes.append(f"{self.title}: compiling it took {time.perf_counter() - started:.0f} s.")
+
+    def _load(self, path: Path, threads: int, device: str) -> Session:
+        _check_facts(path)
+        return InductorSession(path, threads)
+
+
+def _compiler() -> str:
+    """The C++ compiler that Inductor calls."""
+    return os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+
+
+def _facts() -> dict[str, str]:
+    """What a file must have been compiled with and for, to run here."""
+    import torch
+
+    return {"PyTorch": torch.__version__, "processor": torch.backends.cpu.get_cpu_capability()}
+
+
+def _repack(package: Path, path: Path) -> None:
+    """The package without its sources, and without this machine's paths: what is needed to run it, and always alike."""
+    with zipfile.ZipFile(package) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
+        contents = {f"{ROOT}/{name}": source.read(f"{ROOT}/{name}") for name in FORMAT}
+        for name in source.namelist():
+            kind = next((kind for kind in (LIBRARY, FACTS) if name.endswith(f".{kind}")), None)
+            if kind is not None:
+                contents[f"{FOLDER}/model.{kind}"] = _anonymous(source.read(name))
+        told = json.loads(contents[f"{FOLDER}/model.{FACTS}"]) | _facts()
+        contents[f"{FOLDER}/model.{FACTS}"] = json.dumps(told).encode()
+        for name, content in contents.items():
+            target.writestr(zipfile.ZipInfo(name, EPOCH), content, zipfile.ZIP_DEFLATED)
+
+
+def _anonymous(code: bytes) -> bytes:
+    """The same code with paths, which stand in its error messages, made as long and meaningless."""
+    import torch
+    from torch._inductor.runtime.cache_dir_utils import cache_dir
+
+    for path, name in ((Path(torch.__file__).parent, b"torch"), (Path(cache_dir()), b"cache")):
+        known = os.fsencode(path)
+        code = code.replace(known, name + b"/" * (len(known) - len(name)))
+    return code
+
+
+def _check_facts(path: Path) -> None:
+    """Refuse a file that would crash here, before any of its code is run."""
+    with zipfile.ZipFile(path) as package:
+        if (damaged := package.testzip()) is not None:
+            raise ValueError(f"{damaged} is damaged")
+        told = json.loads(package.read(f"{FOLDER}/model.{FACTS}"))
+    for name, here in _facts().items():
+        if told[name] != here:
+            raise WorkbenchError(
+                f"{path.name} was compiled for another {name}: {told[name]}, and here is {here}.", "Export it again."
+            )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the compiler's chatter off the user's screen."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logging.disable(level)

@@ -1,0 +1,132 @@
+"""PyTorch with sparse products where they were measured to be faster; the artifact is a `torch.export` program."""
+
+import json
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.runtimes.base import Runtime, Session
+from workbench.runtimes.torch_eager import TorchEager
+from workbench.steps.base import Work
+
+if TYPE_CHECKING:
+    import torch
+
+    from workbench.crossover import Shape
+
+LEAST = 0.5  # share of zeros from which on it is worth measuring
+
+
+class SparseSession(Session):
+    def __init__(self, path: Path, threads: int):
+        import torch
+
+        from workbench.sparse_layers import load_sparse
+
+        with warnings.catch_warnings(action="ignore"):  # PyTorch calls its sparse tensors a beta, once
+            self._torch, self._threads, self._module = torch, threads, load_sparse(path)
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        torch = self._torch
+        if torch.get_num_threads() != self._threads:  # one setting serves the whole process
+            torch.set_num_threads(self._threads)
+        with torch.inference_mode():
+            return self._module(torch.from_numpy(inputs)).numpy()
+
+
+class Sparse(Runtime):
+    """Layers with enough zeros multiply by compressed rows (CSR); all others stay dense, as every one of them is told.
+
+    How many are enough is measured when the file is made, for each shape of a layer: batch 1, one thread. N of M zeros
+    (2:4) are treated as any others: PyTorch has kernels for them on some NVIDIA GPUs only.
+    """
+
+    name = "sparse"
+    title = "PyTorch (sparse where faster)"
+    suffix = ".pt2"
+
+    def version(self) -> str | None:
+        return TorchEager().version()
+
+    def install(self) -> str:
+        return "pip install torch"
+
+    def snippet(self, filename: str) -> str:
+        from workbench import sparse_layers
+
+        return (
+            Path(sparse_layers.__file__).read_text(encoding="utf-8")
+            + f'\n\nmodel = load_sparse("{filename}")\n'
+            + "with torch.inference_mode():\n    logits = model(torch.from_numpy(inputs))\n"
+        )
+
+    def _export(self, work: Work, example: np.ndarray, calibration: np.ndarray, path: Path) -> None:
+        import torch
+
+        from workbench.sparse_layers import LIST
+
+        with warnings.catch_warnings(action="ignore"):
+            chosen = _chosen(work, example)
+        program = TorchEager().program(work, example)
+        with path.open("wb") as file:
+            torch.export.save(program, file, extra_files={LIST: json.dumps(chosen)})
+
+    def _load(self, path: Path, threads: int, device: str) -> Session:
+        return SparseSession(path, threads)
+
+
+def _chosen(work: Work, example: np.ndarray) -> list[str]:
+    """The names of the weights to hold as sparse; the work's notes say why those, and why not the others."""
+    from workbench.crossover import crossover
+
+    chosen, dense = [], []
+    for name, weight, shape in shapes(work.module, example[:1]):
+        zeros = float((weight == 0).float().mean())
+        if zeros < LEAST:
+            dense.append(f"{name or 'the model'} ({zeros:.0%} zeros)")
+            continue
+        found = crossover(shape)
+        used = "sparse" if found.pays(zeros) else "dense"
+        work.notes.append(f"{name or 'The model'} has {zeros:.0%} zeros and is computed {used}. {found.sentence()}")
+        if found.pays(zeros):
+            chosen.append(f"{name}.weight".lstrip("."))
+    if dense:
+        work.notes.append(f"Computed dense, as fewer than {LEAST:.0%} of the weights are zeros: {', '.join(dense)}.")
+    return chosen
+
+
+def shapes(module: "torch.nn.Module", example: np.ndarray) -> "list[tuple[str, torch.Tensor, Shape]]":
+    """Name, weight and shape of every layer that could be sparse: linear ones and plain convolutions.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    example : numpy.ndarray
+        One prepared input, shape (1, ...).
+    """
+    import torch
+    from torch import nn
+
+    from workbench.crossover import Shape
+
+    found, handles = {}, []
+    for name, layer in module.named_modules():
+        plain = isinstance(layer, nn.Conv2d) and layer.groups == 1 and not isinstance(layer.padding, str)
+        if isinstance(layer, nn.Linear) or (plain and layer.padding_mode == "zeros"):
+
+            def hook(layer: nn.Module, inputs: tuple, name: str = name) -> None:
+                how = (layer.stride, layer.padding, layer.dilation) if isinstance(layer, nn.Conv2d) else ()
+                weight: torch.Tensor = layer.weight  # type: ignore[assignment]
+                shape = Shape(tuple(weight.shape), tuple(inputs[0].shape[1:]), *how)
+                found[name] = (name, weight.detach(), shape)
+
+            handles.append(layer.register_forward_pre_hook(hook))
+    try:
+        with torch.inference_mode():
+            module.to("cpu").eval()(torch.from_numpy(example))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return list(found.values())
