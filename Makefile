@@ -6,11 +6,11 @@ BIN := .venv/bin
 READY := .venv/.ready
 BROWSER := .venv/.browser
 
-.PHONY: help app lab test lint format clean
+.PHONY: help app lab test lint format screenshots clean
 .DEFAULT_GOAL := help
 
 help: ## say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 app: $(READY) ## open the app in a browser
 	$(BIN)/workbench app $(ARGS)
@@ -29,6 +29,9 @@ lint: $(READY) ## check style and types
 format: $(READY) ## rewrite the code in the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+screenshots: $(READY) $(BROWSER) ## take the pictures of docs/ anew
+	PYTHONPATH=. $(BIN)/python docs/screenshots.py
 
 clean: ## remove the environment and everything that was built
 	rm -rf .venv build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -148,6 +148,49 @@ def why(
 
 
 @app.command()
+def best(
+    study: Annotated[Path, typer.Argument(help="The study's folder.")],
+    trial: Annotated[int, typer.Argument(help="The trial's number.")],
+    budget: Annotated[str, typer.Option(help="Time: '90 s', '2 min'.")] = "1 min",
+) -> None:
+    """Run a trial in every runtime that is here, and say which is fastest, and why one was left out."""
+    from workbench.study import Study
+
+    with _progress(quiet=False) as show:
+        found = Study.open(study).best_runtime(trial, budget, on_progress=show)
+    typer.echo(repr(found))
+
+
+@app.command()
+def grid(
+    study: Annotated[Path, typer.Argument(help="The study's folder.")],
+    trial: Annotated[int, typer.Argument(help="The trial's number.")],
+    threads: Annotated[list[int] | None, typer.Option(help="Processor threads; repeat for more.")] = None,
+    batch: Annotated[list[int] | None, typer.Option(help="Inputs in one call; repeat for more.")] = None,
+) -> None:
+    """Time a trial's file for every number of threads and of inputs in a call, against the baseline's."""
+    from workbench.study import Study
+
+    with _progress(quiet=False) as show:
+        found = Study.open(study).grid(trial, threads, batch or [1, 16], on_progress=show)
+    typer.echo(repr(found))
+
+
+@app.command()
+def sparse(
+    study: Annotated[Path, typer.Argument(help="The study's folder.")],
+    trial: Annotated[int, typer.Argument(help="The trial's number.")] = 0,
+) -> None:
+    """Say from how many zeros on a sparse product is faster than the dense one here, for each shape of a layer."""
+    from workbench.study import Study
+
+    with _progress(quiet=False) as show:
+        found = Study.open(study).crossovers(trial, on_progress=show)
+    for curve in found:
+        typer.echo(curve.sentence())
+
+
+@app.command()
 def search(
     objective: Annotated[list[str] | None, typer.Option(help="What to make better; repeat for more.")] = None,
     limit: Annotated[

@@ -74,12 +74,12 @@ class Crossover:
     def sentence(self) -> str:
         """From where on it pays here, and the figures."""
         told = ", ".join(f"{s:.0%}: {e.value:.2f}x [{e.low:.2f}, {e.high:.2f}]" for s, e in sorted(self.points))
-        most = max(share for share, _ in self.points)
+        most, found = max(share for share, _ in self.points), self.share
         where = (
-            f"pays from {self.share:.0%} zeros on" if self.share is not None else f"does not pay up to {most:.0%} zeros"
+            f"pays from {found:.0%} zeros on" if found is not None else f"was not found to pay up to {most:.0%} zeros"
         )
         setting = f"batch {self.batch}, {self.threads} thread{'s' * (self.threads > 1)}"
-        return f"For {self.shape} ({setting}), sparse computation {where} on this machine ({told})."
+        return f"On this machine, for {self.shape} ({setting}), sparse computation {where} ({told})."
 
 
 @cache

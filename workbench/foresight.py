@@ -51,7 +51,7 @@ class Foresight:
         """
         from workbench.sensitivity import sensitivity
 
-        return sensitivity(self._study, importance, _reporting(on_progress))
+        return sensitivity(self._study, importance, reporting(on_progress))
 
     def known_sensitivity(self) -> "Sensitivity | None":
         """What `sensitivity` has measured already, if anything: without measuring."""
@@ -85,7 +85,7 @@ class Foresight:
         """
         from workbench.prediction.prepare import prepare
 
-        prepare(self._study, seconds, _reporting(on_progress))
+        prepare(self._study, seconds, reporting(on_progress))
 
     def predict(self, recipe: Recipe, look: bool = False) -> "Prediction":
         """What a recipe would give, without doing it: in milliseconds, from what `prepare_predictions` and trials told.
@@ -128,7 +128,7 @@ class Foresight:
         """
         from workbench.search.fallback import accuracy_aware
 
-        return accuracy_aware(self._study, drop, step, _reporting(on_progress))
+        return accuracy_aware(self._study, drop, step, reporting(on_progress))
 
     def search(
         self,
@@ -177,7 +177,7 @@ class Foresight:
         """
         from workbench.search.search import search
 
-        told = _reporting(on_progress)
+        told = reporting(on_progress)
         return search(
             self._study, objectives, constraints, budget, space, sampler, seed=seed, storage=storage, report=told
         )
@@ -208,5 +208,6 @@ class Foresight:
         return self._fitted[1]
 
 
-def _reporting(on_progress: OnProgress | None) -> Callable[..., None]:
+def reporting(on_progress: OnProgress | None) -> Callable[..., None]:
+    """A `report` with keyword facts that tells an `on_progress` with a dict of them."""
     return (lambda **facts: on_progress(facts)) if on_progress else lambda **facts: None

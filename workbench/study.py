@@ -18,6 +18,7 @@ from workbench.models import MODELS, fitted, load_model
 from workbench.objectives import front
 from workbench.recipe import Recipe
 from workbench.runtimes import load_runtime
+from workbench.speeds import Speeds
 from workbench.steps import Distill, Quantize
 from workbench.storage import Label, Storage, this_process
 from workbench.trial import Trial
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from workbench.compare import Comparison
 
 
-class Study(Foresight):
+class Study(Foresight, Speeds):
     """One model under compression.
 
     Parameters
@@ -39,7 +40,8 @@ class Study(Foresight):
     dataset : str or Dataset
         ``mnist``, ``fashion_mnist``, ``cifar10``, or your own.
     runtime : str
-        ``onnxruntime``, ``torch``, or ``openvino`` where it is installed: what executes the file that ships.
+        ``onnxruntime``, ``torch``, ``inductor``, or ``openvino`` where it is installed: what executes the file that
+        ships.
     device : str
         ``cpu`` or ``cuda``.
     path : str or pathlib.Path, optional

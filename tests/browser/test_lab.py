@@ -80,4 +80,5 @@ def test_the_page_and_its_panels_work_among_the_cells_of_a_notebook(browser: Bro
     expect(page.locator(".wb-single.wb-inside").first).to_contain_text("fc1")
     expect(page.locator(".wb-single .wb-flips figure").first).to_be_visible()
     page.wait_for_function(f"JSON.stringify(({DRAWN})()) == '[2,2]'")
-    assert [error for error in seen.errors if "favicon" not in error] == []
+    slow = "[anywidget] Failed to initialize model."  # told after two seconds, also where it then succeeds
+    assert [error for error in seen.errors if error != slow] == []

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from workbench import Dataset, Prune, Quantize, Recipe, Study, cli
 from workbench.knobs import knobs
+from workbench.runtimes import RUNTIMES
 from workbench.steps import STEPS
 
 RECIPE = Recipe([Prune(ratio=0.25, importance="taylor"), Quantize()], seed=3)
@@ -113,6 +114,18 @@ def test_why_says_where_the_time_goes(folder, command, monkeypatch, tmp_path):
     done = command("why", folder, 0)
     assert done.out.startswith("This is the baseline")
     assert "This machine at best: " in done.out
+
+
+def test_best_grid_and_sparse_say_what_was_measured(folder, command, monkeypatch):
+    runtimes = {name: RUNTIMES[name] for name in ("onnxruntime", "torch")}
+    monkeypatch.setattr("workbench.best.RUNTIMES", runtimes)
+    monkeypatch.setattr("workbench.crossover.SECONDS", 0.02)
+    monkeypatch.setattr("workbench.crossover.SHARES", (0.9,))
+    said = command("best", folder, 0, "--budget", "60 s").out
+    assert "Best here with 1 thread and batch 1: " in said
+    assert "torch " in said
+    assert "A call is fastest with 1 thread" in command("grid", folder, 0, "--threads", 1, "--batch", 4).out
+    assert command("sparse", folder).out.count("sparse computation ") == 4
 
 
 def test_report_writes_one_page(folder, command, tmp_path):

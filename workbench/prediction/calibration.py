@@ -10,7 +10,7 @@ from workbench.prediction.base import CONFIDENCE
 if TYPE_CHECKING:
     from workbench.trial import Trial
 
-FIGURES = ("accuracy", "size_bytes", "speedup")
+FIGURES = {"accuracy": "Accuracy", "size_bytes": "File size", "speedup": "Speed"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Calibration:
         """How well this figure was foreseen."""
         off = f"{100 * self.error:.1f} points" if self.name == "accuracy" else f"{self.error:.0%}"
         return (
-            f"{self.name}: foreseen for {len(self.trials)} trials, off by {off} on average; "
+            f"{FIGURES[self.name]}: foreseen for {len(self.trials)} trials, off by {off} on average; "
             f"{self.held:.0%} of the {CONFIDENCE:.0%} intervals held."
         )
 

@@ -1,0 +1,136 @@
+"""Speeds: what a study can tell of how fast its models would be elsewhere."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, cast
+
+from workbench.errors import WorkbenchError
+from workbench.foresight import OnProgress, reporting
+
+if TYPE_CHECKING:
+    from workbench.best import Best
+    from workbench.crossover import Crossover
+    from workbench.study import Study
+    from workbench.thread_grid import Grid
+    from workbench.trial import Trial
+
+
+class Speeds:
+    """The part of a `Study` that times its files in other runtimes and settings than its own."""
+
+    def best_runtime(
+        self,
+        trial: "Trial | int",
+        budget: str | timedelta = "1 min",
+        on_progress: OnProgress | None = None,
+    ) -> "Best":
+        """The fastest runtime for a trial on this machine, by running it in each; says what each gave.
+
+        Parameters
+        ----------
+        trial : Trial or int
+            A complete one, or its number.
+        budget : str or datetime.timedelta
+            Time, such as ``"90 s"``; what can't be prepared within it is left out, and named.
+        on_progress : callable, optional
+            As in `run`.
+
+        Raises
+        ------
+        WorkbenchError
+            If the trial has no file, or one whose speed is not claimed; or on a budget that is no time.
+        """
+        from workbench.best import best_runtime
+        from workbench.candidates import Subject
+        from workbench.search.budget import Budget
+
+        study = cast("Study", self)
+        seconds = Budget.of(budget).seconds
+        if seconds is None:
+            raise WorkbenchError(f"A budget of {budget} is no time.", 'Write "90 s" or "2 min".')
+        chosen = study.trial(trial) if isinstance(trial, int) else trial
+        subject = Subject.of(chosen, study.batch)
+        return best_runtime(
+            subject,
+            chosen.runtime,
+            seconds=seconds,
+            threads=study.threads,
+            device=study.device,
+            report=reporting(on_progress),
+        )
+
+    def grid(
+        self,
+        trial: "Trial | int",
+        threads: Sequence[int] | None = None,
+        batches: Sequence[int] = (1, 16),
+        on_progress: OnProgress | None = None,
+    ) -> "Grid":
+        """A trial's file with so many threads and so many inputs in a call, each against the baseline's file.
+
+        Parameters
+        ----------
+        trial : Trial or int
+            A complete one, or its number.
+        threads : sequence of int, optional
+            One and as many as there are processors, if left out.
+        batches : sequence of int
+        on_progress : callable, optional
+            As in `run`.
+
+        Raises
+        ------
+        WorkbenchError
+            If the trial has no file, or one whose speed is not claimed; or on more threads than processors.
+        """
+        from workbench.candidates import Subject
+        from workbench.carry_out import processors
+        from workbench.layers import batch_of
+        from workbench.thread_grid import grid
+
+        study = cast("Study", self)
+        chosen = study.trial(trial) if isinstance(trial, int) else trial
+        Subject.of(chosen, 1)
+        baseline = study.baseline
+        same = chosen.number == baseline.number
+        files = [(t.runtime, t.artifact) for t in (baseline, chosen) if t.artifact is not None]
+        return grid(
+            files[0],
+            files[1],
+            lambda count: batch_of(study.dataset, count),
+            sorted({1, processors()}) if threads is None else threads,
+            batches,
+            reference="" if same else "the baseline's speed",
+            device=study.device,
+            report=reporting(on_progress),
+        )
+
+    def crossovers(self, trial: "Trial | int", on_progress: OnProgress | None = None) -> "list[Crossover]":
+        """For each shape of a layer of a trial: from how many zeros on a sparse product beats the dense one here.
+
+        Parameters
+        ----------
+        trial : Trial or int
+            A complete one, or its number.
+        on_progress : callable, optional
+            As in `run`.
+
+        Returns
+        -------
+        list of Crossover
+            The whole curve of each shape, measured with the study's threads and batch.
+        """
+        from workbench.crossover import crossover
+        from workbench.layers import batch_of
+        from workbench.runtimes.sparse import shapes
+
+        study = cast("Study", self)
+        chosen = study.trial(trial) if isinstance(trial, int) else trial
+        report = reporting(on_progress)
+        every = list(dict.fromkeys(shape for _, _, shape in shapes(chosen.module(), batch_of(study.dataset, 1))))
+        found = []
+        for index, shape in enumerate(every):
+            report(share=index / len(every), name="Sparse", message=f"Timing {shape}")
+            found.append(crossover(shape, study.threads, study.batch, whole=True))
+        report(share=1.0, name="Sparse", message="Done")
+        return found
