@@ -270,7 +270,7 @@ def test_a_trial_whose_speed_is_not_claimed_is_on_no_front_of_latency(tmp_path, 
 
 
 def test_an_unknown_objective_is_refused(study):
-    with pytest.raises(WorkbenchError, match=r"no objective 'size'.*size_bytes"):
+    with pytest.raises(WorkbenchError, match=r"no objective called 'size'. Did you mean 'size_bytes'"):
         study.pareto(["size"])
 
 
