@@ -94,7 +94,7 @@ def test_four_bits_are_told_from_eight(zoo_lenet5, inputs, tmp_path) -> None:
 
 def test_conversions_are_told_from_arithmetic(artifact, inputs) -> None:
     operations = ONNX.profile(artifact(ONNX, Quantize()), inputs[:1], runs=2)
-    assert {o.kind for o in operations if o.converts} == {"QuantizeLinear", "DequantizeLinear"}
+    assert {o.kind for o in operations if o.converts} == {"QuantizeLinear"}  # its answers are floats already
     assert any(o.reorders for o in operations)
     assert not any(o.converts or o.reorders for o in operations if o.layer)
 

@@ -29,11 +29,11 @@ from workbench.why import (
 )
 
 
-class Wave(nn.Module):
+class Fold(nn.Module):
     """An operation for which no runtime has an integer kernel."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.sin(x)
+        return torch.abs(x)
 
 
 MODELS = {
@@ -45,8 +45,8 @@ MODELS = {
     "tiny": lambda: nn.Sequential(
         nn.Linear(784, 8), *(nn.Sequential(nn.Linear(8, 8), nn.ReLU()) for _ in range(24)), nn.Linear(8, 10)
     ),
-    "waves": lambda: nn.Sequential(
-        *(layer for _ in range(4) for layer in (nn.Unflatten(1, (1, 784)), Wave(), nn.AvgPool1d(1), nn.Flatten())),
+    "folds": lambda: nn.Sequential(
+        *(layer for _ in range(4) for layer in (nn.Unflatten(1, (1, 784)), Fold(), nn.AvgPool1d(1), nn.Flatten())),
         nn.Linear(784, 10),
     ),
 }  # fmt: skip
@@ -134,7 +134,7 @@ def test_odd_channels_by_timing_the_layer_at_the_next_multiple(built) -> None:
 
 
 def test_conversions_between_floats_and_integers(built) -> None:
-    cause = conversions(examine(built("waves").run(Recipe([Quantize()]))))
+    cause = conversions(examine(built("folds").run(Recipe([Quantize()]))))
     assert cause is not None and "into turning floats into integers and back" in cause.sentence
 
 
@@ -214,7 +214,7 @@ def test_a_layer_bound_by_memory_and_one_bound_by_arithmetic(zeros, built) -> No
 
 
 def test_integers_that_are_slower_than_floats_are_called_slower_with_a_cause(built) -> None:
-    trial = built("waves").run(Recipe([Quantize()]))
+    trial = built("folds").run(Recipe([Quantize()]))
     slow = Estimate(value=0.7, low=0.6, high=0.8)  # as it is on most machines; how fast they are is no matter here
     trial.metrics = trial.metrics.model_copy(update={"speedup": slow})
     found = why(trial)

@@ -48,8 +48,10 @@ class InductorSession(Session):
         torch = self._torch
         if torch.get_num_threads() != self._threads:  # one setting serves the whole process
             torch.set_num_threads(self._threads)
+        # compiled convolutions go by the strides of dimensions of size 1 too, which may be anything in a whole array
+        plain = np.ascontiguousarray(inputs).reshape(-1).reshape(inputs.shape)
         with torch.inference_mode():
-            return self._model(torch.from_numpy(np.ascontiguousarray(inputs))).numpy()
+            return self._model(torch.from_numpy(plain)).numpy()
 
 
 class Inductor(Runtime):

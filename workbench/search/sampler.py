@@ -117,7 +117,7 @@ class Sampler:
             params=dict(params),
             distributions={name: _distribution(dimension) for name, dimension in found.items()},
             values=list(values) if values is not None else None,
-            user_attrs={NUMBER: number, BROKEN: limits} | ({RECIPE: recipe.to_yaml()} if recipe else {}),
+            user_attrs={NUMBER: number, BROKEN: limits} | ({RECIPE: recipe.to_yaml()} if recipe is not None else {}),
             system_attrs={"constraints": limits},
         )
         self._history.add_trial(frozen)

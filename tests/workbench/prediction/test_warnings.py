@@ -8,7 +8,7 @@ import pytest
 from torch import nn
 
 from workbench import Dataset, Distill, Prune, Quantize, Recipe, Study
-from workbench.estimates import Estimate
+from workbench.estimates import Estimate, Score
 from workbench.prediction.outline import LayerSize, Outline
 from workbench.prediction.prospect import Prospect, follow
 from workbench.prediction.warnings import odd_widths, slower, temperature
@@ -62,7 +62,7 @@ def tried(study: Study, cool: list[float], warm: list[float], bits: int = 4) -> 
     return [
         SimpleNamespace(
             recipe=Recipe([Quantize(weight_bits=bits, simulate=True), Distill(temperature=degrees)]),
-            metrics=study.baseline.metrics.model_copy(update={"accuracy": exactly(value)}),  # type: ignore[union-attr]
+            metrics=study.baseline.metrics.model_copy(update={"score": Score(value=value, low=value, high=value)}),  # type: ignore[union-attr]
         )
         for degrees, values in ((2.0, cool), (10.0, warm))
         for value in values

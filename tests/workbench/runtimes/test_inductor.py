@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from workbench import WorkbenchError
 from workbench.runtimes import RUNTIMES
@@ -51,6 +53,18 @@ def test_no_source_and_no_path_is_in_the_package(compiled):
     assert not [name for name in names if name.endswith((".cpp", ".o", ".h"))]
     assert b"site-packages" not in code
     assert b"torchinductor_" not in code
+
+
+def test_strides_that_mean_nothing_change_nothing(tmp_path):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(1, 8, 3), nn.Flatten(), nn.Linear(8 * 12 * 12, 3)).eval()
+    inputs = np.random.default_rng(0).random((5, 1, 14, 14), np.float32)
+    INDUCTOR.export(Work(module), inputs[:2], inputs, tmp_path / "model.pt2")
+    odd = np.lib.stride_tricks.as_strided(inputs, inputs.shape, (784, 4, 56, 4))  # a slice over channels leaves such
+    assert odd.flags.c_contiguous
+    with torch.no_grad():
+        expected = module(torch.from_numpy(inputs)).numpy()
+    assert np.allclose(INDUCTOR.load(tmp_path / "model.pt2")(odd), expected, atol=1e-5)
 
 
 def test_more_threads_give_the_same(compiled, inputs):
