@@ -1,16 +1,12 @@
 """PyTorch's compiler (AOTInductor): the artifact is a package (.pt2) of machine code with the weights in it."""
 
 import json
-import logging
 import os
 import shutil
 import sys
 import tempfile
 import time
-import warnings
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +14,7 @@ import numpy as np
 
 from workbench.errors import WorkbenchError
 from workbench.runtimes.base import Runtime, Session
+from workbench.runtimes.quiet import quiet
 from workbench.runtimes.torch_eager import TorchEager
 from workbench.steps.base import Work
 
@@ -41,7 +38,7 @@ class InductorSession(Session):
         import torch._inductor
 
         self._torch, self._threads = torch, threads
-        with _quiet():
+        with quiet():
             self._model = torch._inductor.aoti_load_package(str(path))
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
@@ -92,7 +89,7 @@ class Inductor(Runtime):
         import torch._inductor
 
         started = time.perf_counter()
-        with tempfile.TemporaryDirectory() as folder, _quiet(), torch.no_grad():
+        with tempfile.TemporaryDirectory() as folder, quiet(), torch.no_grad():
             program = TorchEager().program(work, example)
             package = Path(folder, f"{ROOT}.pt2")
             torch._inductor.aoti_compile_and_package(program, package_path=str(package), inductor_configs=OPTIONS)
@@ -152,15 +149,3 @@ def _check_facts(path: Path) -> None:
             raise WorkbenchError(
                 f"{path.name} was compiled for another {name}: {told[name]}, and here is {here}.", "Export it again."
             )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the compiler's chatter off the user's screen."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        logging.disable(level)

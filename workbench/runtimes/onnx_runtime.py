@@ -2,10 +2,7 @@
 
 import contextlib
 import json
-import logging
 import tempfile
-import warnings
-from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +14,7 @@ from workbench.profiling import RUNS, WARMUP, Operation, medians
 from workbench.runtimes.base import Kernel, Runtime, Session
 from workbench.runtimes.onnx_graph import name_weights, owner, owners, places, plain
 from workbench.runtimes.onnx_quantizers import QUANTIZERS, narrowed
+from workbench.runtimes.quiet import quiet
 from workbench.steps.base import Work
 
 if TYPE_CHECKING:
@@ -168,7 +166,7 @@ class OnnxRuntime(Runtime):
 def _model(work: Work, example: np.ndarray, calibration: np.ndarray, keep: bool = False) -> "onnx.ModelProto":
     import onnx
 
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, quiet():
         plain, out = Path(folder, "plain.onnx"), Path(folder, "out.onnx")
         real = work.quantization is not None and OnnxRuntime().computes(work.quantization)
         _to_onnx(work, example, plain, keep and not real)
@@ -237,15 +235,3 @@ def _strip(model: "onnx.ModelProto") -> None:
     for item in (model.graph, *model.graph.node, *model.graph.initializer, *model.graph.input, *model.graph.output):
         item.doc_string = ""
         del item.metadata_props[:]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporters' chatter off the user's screen."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        logging.disable(level)
