@@ -25,6 +25,8 @@ class Exports(Question):
         super().about(trial, None)
         if trial is not None and trial.metrics is not None:  # the baseline too
             self._about, self.shown.value = (trial, None), ""
+        else:
+            self.shown.value = f"<p class='wb-hint'>{text('exports.none')}</p>"
 
     def html(self, answer: Answer) -> str:
         assert self._about is not None
