@@ -13,6 +13,7 @@ from workbench.questions import answer, kept, picture
 
 @pytest.fixture(scope="module")
 def changes(study):
+    (study.storage.folder(1) / "answer-changes.json").unlink(missing_ok=True)  # another test may have asked already
     assert kept(study, 1, "changes") is None
     return answer(study, 1, "changes")
 
