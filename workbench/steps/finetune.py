@@ -54,8 +54,11 @@ class Training(Step):
         help="Share of the learning rate that is left when the schedule ends.",
         advanced=True,
     )
-    augment: Literal["none", "shift", "shift+flip"] = knob(
-        "none", help="Random changes to training images: shifts by up to 4 pixels, mirroring.", advanced=True
+    augment: Literal["none", "shift", "shift+flip", "affine"] = knob(
+        "none",
+        help="Random changes to training images: shifts by up to 4 pixels, mirroring; or small turns, scalings and "
+        "shifts (affine), as suits digits.",
+        advanced=True,
     )
     crop: int = knob(
         0,

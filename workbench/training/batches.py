@@ -11,8 +11,7 @@ from torch import Tensor
 from workbench.data import Dataset
 from workbench.evaluation import task_of
 from workbench.steps.finetune import Training
-
-MARGIN = 4  # pixels by which "shift" moves an image at most
+from workbench.training.augmentation import augment
 
 
 class Batch(NamedTuple):
@@ -83,24 +82,3 @@ def mix(inputs: Tensor, labels: Tensor, alpha: float, chance: np.random.Generato
     share = float(chance.beta(alpha, alpha))
     other = torch.from_numpy(chance.permutation(len(inputs)))
     return share * inputs + (1 - share) * inputs[other], share * labels + (1 - share) * labels[other]
-
-
-def augment(images: np.ndarray, settings: Training, generator: torch.Generator) -> np.ndarray:
-    """Images (N, C, H, W) shifted, mirrored and cropped at random, as `settings` says; anything else as it is."""
-    if images.ndim != 4 or (settings.augment == "none" and not settings.crop):
-        return images
-    count, _, height, width = images.shape
-    size = min(settings.crop or height, height), min(settings.crop or width, width)
-    margin = MARGIN if settings.augment != "none" and not settings.crop else 0
-    if margin:
-        images = np.pad(images, [(0, 0), (0, 0), (margin, margin), (margin, margin)])
-    top, left = (
-        torch.randint(0, whole + 2 * margin - part + 1, (count,), generator=generator).numpy()
-        for whole, part in zip((height, width), size, strict=True)
-    )
-    windows = np.lib.stride_tricks.sliding_window_view(images, size, axis=(2, 3))
-    out = windows[np.arange(count), :, top, left]
-    if settings.augment == "shift+flip":
-        flip = torch.rand(count, generator=generator).numpy() < 0.5
-        out[flip] = out[flip, :, :, ::-1]
-    return out

@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
-from hypothesis import strategies as st
 
 from workbench import Dataset, Finetune
-from workbench.training.batches import Batches, augment, mix, smooth
+from workbench.training.batches import Batches, mix, smooth
 
 
 def test_every_sample_comes_once_in_an_epoch_and_in_another_order_in_the_next(few_digits):
@@ -65,45 +63,3 @@ def test_mixing_depends_on_the_seed_only(few_digits):
     one, same, other = (next(iter(Batches(few_digits, Finetune(mixup=1.0), seed))).inputs for seed in (0, 0, 1))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
-
-
-def _augmented(images: np.ndarray, seed: int = 0, **knobs) -> np.ndarray:
-    return augment(images, Finetune(**knobs), torch.Generator().manual_seed(seed))
-
-
-@pytest.mark.parametrize("how", ["shift", "shift+flip"])
-def test_augmenting_keeps_shape_and_dtype_and_depends_on_the_seed_only(few_digits, how):
-    images = few_digits.train.inputs[:100]
-    one, same, other = (_augmented(images, seed, augment=how) for seed in (0, 0, 1))
-    assert (one.shape, one.dtype) == (images.shape, images.dtype)
-    assert np.array_equal(one, same)
-    assert not np.array_equal(one, other)
-
-
-@pytest.mark.parametrize("how", ["shift", "shift+flip"])
-def test_a_shifted_image_is_a_window_of_the_padded_one_or_of_its_mirror_image(few_digits, how):
-    images = few_digits.train.inputs[:60]
-    windows = np.lib.stride_tricks.sliding_window_view(
-        np.pad(images, [(0, 0), (0, 0), (4, 4), (4, 4)]), (28, 28), axis=(2, 3)
-    ).reshape(60, -1, 28, 28)
-    mirrored = 0
-    for image, allowed in zip(_augmented(images, augment=how)[:, 0], windows, strict=True):
-        straight = (allowed == image).all(axis=(1, 2)).any()
-        assert straight or (how == "shift+flip" and (allowed == image[:, ::-1]).all(axis=(1, 2)).any())
-        mirrored += not straight
-    assert (mirrored > 10) == (how == "shift+flip")
-
-
-@given(size=st.integers(1, 40), seed=st.integers(0, 99))
-def test_a_crop_is_a_part_of_its_image(few_digits, size, seed):
-    images = few_digits.train.inputs[:5]
-    side = min(size, 28)
-    for image, crop in zip(images[:, 0], _augmented(images, seed, crop=size)[:, 0], strict=True):
-        windows = np.lib.stride_tricks.sliding_window_view(image, (side, side))
-        assert (windows == crop).all(axis=(2, 3)).any()
-
-
-def test_without_augmentation_images_stay_and_what_is_no_image_always_stays(few_digits):
-    images, figures = few_digits.train.inputs[:5], np.ones((5, 4), np.float32)
-    assert _augmented(images) is images
-    assert _augmented(figures, augment="shift+flip") is figures
