@@ -16,7 +16,7 @@ from workbench import Dataset, Finetune, Prune
 from workbench.data import load_dataset
 from workbench.estimates import Estimate, share_of
 from workbench.latency import paired, processor_clock, wall_clock
-from workbench.measure import count_macs
+from workbench.macs import count_macs
 from workbench.models import fitted, load_model
 from workbench.pruning.structured import Structure
 from workbench.runtimes import RUNTIMES, Session

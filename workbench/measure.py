@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from workbench.data import Dataset
 from workbench.energy import Energy, measured_energy, modelled_energy
 from workbench.errors import WorkbenchError
 from workbench.evaluation import Change, task_of
 from workbench.latency import Paired, budget, cuda_clock, paired, wall_clock
+from workbench.macs import count_macs
 from workbench.metrics import Conditions, Metrics, Parity
 from workbench.process_cost import ProcessCost, process_cost
 from workbench.runtimes import Runtime, Session, runtime_of
@@ -223,13 +223,6 @@ def parity(session: Session, module: nn.Module, dataset: Dataset) -> Parity:
         largest_difference=float(np.abs(got - expected).max()),
         same_answers=task.alike(got, expected),
     )
-
-
-def count_macs(module: nn.Module, inputs: np.ndarray) -> int:
-    """Multiply-accumulates of convolutions and matrix products for these inputs, shape (1, ...)."""
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        module.eval()(torch.from_numpy(inputs))
-    return counter.get_total_flops() // 2
 
 
 def theoretical_bytes(work: Work) -> int:

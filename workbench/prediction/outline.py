@@ -5,11 +5,10 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from workbench.errors import WorkbenchError
-from workbench.measure import count_macs
+from workbench.macs import count_macs, weight_uses
 from workbench.pruning.groups import Group
 from workbench.pruning.structured import Structure
 from workbench.steps.base import Context, Work
@@ -87,7 +86,7 @@ class Outline:
         self.module, self.context = module, context
         example = context.dataset.prepare(context.dataset.calibration.inputs[:1])
         self.shapes = {name: tuple(p.shape) for name, p in module.named_parameters()}
-        self.uses = _uses(module, torch.from_numpy(example))
+        self.uses = weight_uses(module, example)
         self.layers = list(self.uses)
         total = count_macs(module, example)
         self.rest = total - sum(math.prod(self.shapes[_weight(n)]) * uses for n, uses in self.uses.items())
@@ -173,24 +172,3 @@ def unit(granularity: str) -> str:
 
 def _weight(layer: str) -> str:
     return f"{layer}.weight" if layer else "weight"
-
-
-def _uses(module: nn.Module, example: Tensor) -> dict[str, int]:
-    """For each layer that runs, at how many places its weights are used for one sample, in the order of first use."""
-    found: dict[str, int] = {}
-    handles = []
-    for name, layer in module.named_modules():
-        if isinstance(layer, (nn.Linear, nn.modules.conv._ConvNd)):
-
-            def hook(layer: nn.Module, inputs: tuple, output: Tensor, name: str = name) -> None:
-                transposed = getattr(layer, "transposed", False)
-                outputs = layer.get_parameter("weight").shape[1 if transposed else 0]
-                places = (inputs[0].numel() // inputs[0].shape[1]) if transposed else output.numel() // outputs
-                found[name] = found.get(name, 0) + places // len(output)
-
-            handles.append(layer.register_forward_hook(hook))
-    with torch.no_grad():
-        module.eval()(example)
-    for handle in handles:
-        handle.remove()
-    return found

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from workbench.macs import weight_uses
 from workbench.pruning.allocation import Kept
 from workbench.pruning.damage import Damage
 from workbench.pruning.groups import Group
@@ -74,8 +75,10 @@ class LatencyAware:
 
         Groups of equal shape and cost are timed once.
         """
-        macs = _macs(work.module, context)
         inputs = context.dataset.prepare(context.dataset.calibration.inputs[: max(2, context.batch)])
+        uses = weight_uses(work.module, inputs[:1])
+        weights = {name: work.module.get_submodule(name).get_parameter("weight") for name in uses}
+        macs = {name: weights[name].numel() * count for name, count in uses.items()}
         looked = torch.from_numpy(context.dataset.prepare(context.dataset.calibration.inputs[:SAMPLES]))
         known: dict[tuple, float] = {}
         saved: list[dict[int, float]] = []
@@ -150,22 +153,3 @@ def levels(group: Group, round_to: int) -> list[int]:
     widths = [width for width in range(multiple, group.units, multiple) if width >= group.least]
     stride = -(-len(widths) // LEVELS) or 1
     return widths[::-1][::stride] if stride == 1 else widths[::stride][::-1]
-
-
-def _macs(module: nn.Module, context: Context) -> dict[str, int]:
-    """Multiply-accumulates of each layer for one input: weights times positions of the output."""
-    found: dict[str, int] = {}
-    handles = []
-    for name, layer in module.named_modules():
-        if isinstance(layer, (nn.Linear, nn.modules.conv._ConvNd)):
-
-            def hook(layer: nn.Module, inputs: tuple, output: Tensor, name: str = name) -> None:
-                weight = layer.get_parameter("weight")
-                found[name] = weight.numel() * output.numel() // weight.shape[0]
-
-            handles.append(layer.register_forward_hook(hook))
-    with torch.no_grad():
-        module.eval()(torch.from_numpy(context.dataset.prepare(context.dataset.calibration.inputs[:1])))
-    for handle in handles:
-        handle.remove()
-    return found

@@ -12,7 +12,7 @@ import torch
 from workbench.errors import WorkbenchError
 from workbench.estimates import Estimate
 from workbench.latency import budget, cuda_clock, paired, processor_clock, wall_clock
-from workbench.measure import count_macs
+from workbench.macs import count_macs
 from workbench.pruning.groups import MOST
 from workbench.steps.base import Context, Work
 from workbench.steps.prune import Prune

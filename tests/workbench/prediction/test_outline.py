@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench import Dataset, Prune, Quantize, Recipe
-from workbench.measure import count_macs
+from workbench.macs import count_macs
 from workbench.models import fresh_model
 from workbench.prediction.outline import Outline
 from workbench.prediction.prospect import follow

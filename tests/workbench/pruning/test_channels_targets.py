@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from workbench import Dataset, Prune, WorkbenchError
-from workbench.measure import count_macs
+from workbench.macs import count_macs
 from workbench.pruning.allocation import by_kind, by_layer, by_model
 from workbench.pruning.groups import Group, Member
 from workbench.pruning.latency_aware import LatencyAware, levels

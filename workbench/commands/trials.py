@@ -1,0 +1,113 @@
+"""Commands that look at the trials of a study."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workbench.commands.common import StudyFolder, progress
+from workbench.errors import WorkbenchError
+
+
+def trials(study: StudyFolder) -> None:
+    """List the trials of a study."""
+    from workbench.study import Study
+
+    for trial in Study.open(study).trials:
+        typer.echo(repr(trial))
+
+
+def compare(
+    study: StudyFolder,
+    a: Annotated[int, typer.Argument(help="A trial's number; 0 is the baseline.")],
+    b: Annotated[int, typer.Argument(help="The number of the trial to set against it.")],
+) -> None:
+    """Say where two trials differ: answers, classes, and layer by layer."""
+    from workbench.study import Study
+
+    typer.echo(repr(Study.open(study).compare(a, b)))
+
+
+def why(
+    study: StudyFolder,
+    trial: Annotated[int, typer.Argument(help="The trial's number.")],
+) -> None:
+    """Say why a trial isn't faster: where its time goes, and each cause as it was measured."""
+    from workbench.study import Study
+
+    typer.echo(repr(Study.open(study).trial(trial).why()))
+
+
+def export(
+    study: StudyFolder,
+    trial: Annotated[int, typer.Argument(help="The trial's number.")],
+    out: Annotated[Path, typer.Option(help="Where to write.")] = Path(),
+    format: Annotated[
+        list[str] | None,
+        typer.Option(help="onnx, openvino, torch, safetensors or packed instead; repeat for more."),
+    ] = None,
+) -> None:
+    """Copy a trial's artifact, recipe and a snippet that runs it into a folder; or write it in other formats."""
+    from workbench.study import Study
+
+    chosen = Study.open(study).trial(trial)
+    for kind in format or []:
+        made = chosen.export(kind, out)
+        code = made.files[0].with_suffix(f".{kind}.py")
+        code.write_text(made.snippet, encoding="utf-8")
+        typer.echo(f"{made.sentence()} {code.name} runs it.")
+    if format:
+        return
+    if chosen.artifact is None:
+        raise WorkbenchError(f"Trial {trial} has no artifact: it {chosen.state}.", "Choose a complete trial.")
+    name = out / chosen.download_name()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(chosen.artifact, name)
+        chosen.recipe.save(name.with_suffix(".yaml"))
+        name.with_suffix(".py").write_text(chosen.snippet(), encoding="utf-8")
+    except OSError as error:
+        raise WorkbenchError(f"{out} can't be written: {error}.", "Choose another folder with --out.") from error
+    for suffix in (name.suffix, ".yaml", ".py"):
+        typer.echo(name.with_suffix(suffix))
+
+
+def best(
+    study: StudyFolder,
+    trial: Annotated[int, typer.Argument(help="The trial's number.")],
+    budget: Annotated[str, typer.Option(help="Time: '90 s', '2 min'.")] = "1 min",
+) -> None:
+    """Run a trial in every runtime that is here, and say which is fastest, and why one was left out."""
+    from workbench.study import Study
+
+    with progress(quiet=False) as show:
+        found = Study.open(study).best_runtime(trial, budget, on_progress=show)
+    typer.echo(repr(found))
+
+
+def grid(
+    study: StudyFolder,
+    trial: Annotated[int, typer.Argument(help="The trial's number.")],
+    threads: Annotated[list[int] | None, typer.Option(help="Processor threads; repeat for more.")] = None,
+    batch: Annotated[list[int] | None, typer.Option(help="Inputs in one call; repeat for more.")] = None,
+) -> None:
+    """Time a trial's file for every number of threads and of inputs in a call, against the baseline's."""
+    from workbench.study import Study
+
+    with progress(quiet=False) as show:
+        found = Study.open(study).grid(trial, threads, batch or [1, 16], on_progress=show)
+    typer.echo(repr(found))
+
+
+def sparse(
+    study: StudyFolder,
+    trial: Annotated[int, typer.Argument(help="The trial's number.")] = 0,
+) -> None:
+    """Say from how many zeros on a sparse product is faster than the dense one here, for each shape of a layer."""
+    from workbench.study import Study
+
+    with progress(quiet=False) as show:
+        found = Study.open(study).crossovers(trial, on_progress=show)
+    for curve in found:
+        typer.echo(curve.sentence())
