@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 BROWSER := .venv/.browser
 
-.PHONY: help app lab test lint format screenshots clean
+.PHONY: help app lab test lint format reference screenshots clean
 .DEFAULT_GOAL := help
 
 help: ## say what can be made
@@ -29,6 +29,9 @@ lint: $(READY) ## check style and types
 format: $(READY) ## rewrite the code in the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+reference: $(READY) ## write docs/reference.md anew
+	PYTHONPATH=. $(BIN)/python docs/reference.py
 
 screenshots: $(READY) $(BROWSER) ## take the pictures of docs/ anew
 	PYTHONPATH=. $(BIN)/python docs/screenshots.py

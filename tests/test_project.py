@@ -82,6 +82,12 @@ def test_every_model_and_step_is_in_the_readme() -> None:
     assert {step.__name__ for step in STEPS.values()} <= words(README)
 
 
+def test_the_reference_page_is_what_the_declarations_say() -> None:
+    asked = "import sys; sys.path.insert(0, 'docs'); import reference; print(reference.page(), end='')"
+    made = subprocess.run([sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert made == (ROOT / "docs" / "reference.md").read_text(encoding="utf-8"), "Run `make reference`."
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_to_a_file_leads_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text(encoding="utf-8")):

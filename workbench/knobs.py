@@ -42,6 +42,15 @@ class Knob:
     choices: tuple
     advanced: bool
 
+    @property
+    def values(self) -> str:
+        """What it may be, in writing: choices, or a range with its unit."""
+        if self.choices:
+            return ", ".join(map(str, self.choices))
+        if self.low is None:
+            return {"switch": "yes, no", "layers": "a figure by layer"}.get(self.kind, "text")
+        return f"{self.low:g} to {self.high:g}{' ' * bool(self.unit)}{self.unit}"
+
 
 def knob(
     default: Any,

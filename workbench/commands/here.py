@@ -16,15 +16,7 @@ def steps() -> None:
     for name, step in STEPS.items():
         typer.secho(f"{name}: {step.summary()}", bold=True)
         for knob in knobs(step):
-            values = (
-                "|".join(map(str, knob.choices))
-                if knob.choices
-                else f"{knob.low:g}..{knob.high:g}"
-                if knob.low is not None
-                else "text"
-            )
-            unit = f" {knob.unit}" if knob.unit else ""
-            typer.echo(f"  {knob.name}={knob.default}  ({values}{unit})  {knob.help}")
+            typer.echo(f"  {knob.name}={knob.default}  ({knob.values})  {knob.help}")
 
 
 def doctor() -> None:
