@@ -16,7 +16,8 @@ WARMUP_SECONDS = 0.2
 PRECISION = 0.03
 LEAST_SECONDS = 1.6
 LEAST_BLOCKS = 12
-BUSY = 0.1  # of a speed-up's logarithm, the spread over ten measurements while others took all processors
+LOADED = 0.008  # of a speed-up's logarithm, the spread over ten measurements, each of files loaded anew
+BUSY = 0.1  # the same, while others took all processors
 GROWTH = 1.2  # of the number of blocks between two looks at the interval: rare looks keep it honest
 
 Run = Callable[[], object]
@@ -175,15 +176,15 @@ def _summary(calls: list[list[np.ndarray]], cpu: np.ndarray, seconds: float, pre
 
 
 def unsure(found: Estimate, machine: Machine) -> Estimate:
-    """An interval that also allows for what differs from one measurement to the next on a busy machine.
+    """An interval that also allows for what differs from one measurement to the next.
 
-    No measurement of some seconds sees that by itself. How much it is was measured: see `BUSY`, and the repeatability
-    table of ``benchmarks/latency_honesty.py``; it grows with the share that other programs take.
+    No single measurement sees that: a file loaded again lies elsewhere in memory and runs a little faster or slower
+    (Mytkowicz et al.: Producing Wrong Data Without Doing Anything Obviously Wrong, 2009), and on a busy machine the
+    neighbours change. How much it is was measured: see `LOADED` and `BUSY`, and the repeatability table of
+    ``benchmarks/latency_honesty.py``; the latter grows with the share that other programs take.
     """
     share = machine.others or 0.0
-    if share <= MUCH:
-        return found
-    middle, more = np.log(found.value), 1.96 * BUSY * share
+    middle, more = np.log(found.value), 1.96 * np.hypot(LOADED, BUSY * share if share > MUCH else 0.0)
     low = middle - np.hypot(middle - np.log(found.low), more)
     high = middle + np.hypot(np.log(found.high) - middle, more)
     return Estimate(value=found.value, low=float(np.exp(low)), high=float(np.exp(high)))

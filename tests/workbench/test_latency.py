@@ -8,7 +8,7 @@ import pytest
 
 from workbench import Cancelled
 from workbench.estimates import Estimate
-from workbench.latency import BUSY, LEAST_BLOCKS, paired, processor_clock, unsure, wall_clock
+from workbench.latency import BUSY, LEAST_BLOCKS, LOADED, paired, processor_clock, unsure, wall_clock
 from workbench.machine import Machine, Watch
 from workbench.metrics import speed_verdict
 
@@ -94,11 +94,18 @@ def test_on_a_busy_machine_it_takes_all_its_time_as_drift_may_not_have_shown_yet
     assert spent.precise and spent.seconds >= SECONDS
 
 
+def test_no_interval_is_narrower_than_what_loading_the_files_again_changes():
+    exact = unsure(Estimate(value=2.0, low=2.0, high=2.0), Machine(others=0.0))
+    assert exact.half_width == pytest.approx(1.96 * LOADED, rel=0.01)
+    assert exact.value == 2.0
+
+
 def test_on_a_busy_machine_the_interval_allows_for_what_the_next_measurement_will_say():
     found = Estimate(value=2.0, low=1.9, high=2.1)
-    assert unsure(found, Machine(others=0.1)) == unsure(found, Machine()) == found
+    quiet = unsure(found, Machine(others=0.1))
+    assert quiet == unsure(found, Machine())
     half, all_of_it = (unsure(found, Machine(others=share)) for share in (0.5, 1.0))
-    assert all_of_it.low < half.low < found.low and found.high < half.high < all_of_it.high
+    assert all_of_it.low < half.low < quiet.low < found.low and found.high < quiet.high < half.high < all_of_it.high
     assert all_of_it.value == 2.0 and speed_verdict(all_of_it) == "faster"
     assert all_of_it.half_width == pytest.approx(np.hypot(0.05, 1.96 * BUSY), abs=0.02)
 
