@@ -182,14 +182,14 @@ def _weight_ratio(prospect: Prospect, step: Prune) -> float:
         return min(MOST, max(0.0, 1 - (step.limit or step.keep * total) / total))
     if not step.threshold and not step.layers:
         return step.ratio
-    zeros = total = 0.0
+    zeros, count = 0.0, 0
     for name in prunable(prospect.outline.module):
         weight = prospect.outline.module.get_parameter(name).detach()
         own = step.layers.get(name.removesuffix(".weight"))
         share = float((weight.abs() < step.threshold).float().mean()) if step.threshold else step.ratio
         zeros += weight.numel() * (share if own is None else own)
-        total += weight.numel()
-    return zeros / total
+        count += weight.numel()
+    return zeros / count
 
 
 def _slim(prospect: Prospect, step: Step) -> None:
