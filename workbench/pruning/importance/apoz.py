@@ -12,7 +12,7 @@ from workbench.steps.base import Context
 
 
 def apoz(groups: list[Group], module: nn.Module, context: Context) -> Scores:
-    """One minus the average percentage of zeros (APoZ) after ReLU.
+    """``1 - APoZ``, with APoZ the average percentage of zeros after ReLU.
 
     Zeros are counted in what the next layers take in, over the calibration samples.
 
