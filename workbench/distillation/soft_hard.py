@@ -11,7 +11,7 @@ def soft_hard(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 
     References
     ----------
-    Hinton, Vinyals, Dean: Distilling the Knowledge in a Neural Network, 2015 (arXiv 1503.02531), section 2, for a sum of
-    both kinds of target; there the hard ones are the labels.
+    Hinton, Vinyals, Dean: Distilling the Knowledge in a Neural Network, 2015 (arXiv 1503.02531), section 2, for a sum
+    of both kinds of target; there the hard ones are the labels.
     """
     return (soft(student, teacher, temperature) + hard(student, teacher, temperature)) / 2
