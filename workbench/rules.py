@@ -29,6 +29,11 @@ def _settles_values(step: Step) -> bool:
     return _makes_zeros(step) or step.key() in ("quantize", "shareweights")
 
 
+def _begins_afresh(step: Step) -> bool:
+    """Whether a step draws all weights anew; of Sparsify only the lottery does."""
+    return getattr(step, "fresh", False) and getattr(step, "method", "lottery") == "lottery"
+
+
 @dataclass(frozen=True)
 class Rule:
     """One row: what it means that a step comes after another, at once or with others between.
@@ -104,10 +109,10 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "any",
-        "distill",
+        "any",
         "fresh weights would undo what was done to the old ones.",
         "Leave its knob fresh off.",
-        lambda first, later: getattr(later, "fresh", False) and _settles_values(first),
+        lambda first, later: _begins_afresh(later) and _settles_values(first),
     ),
     Rule("quantize", "prune", "Prune after Quantize judges weights that are rounded already."),
     Rule("prune", "quantize", "Quantize after Prune chooses its grid from the weights that are left."),

@@ -4,11 +4,12 @@ import itertools
 
 import pytest
 
-from workbench import Distill, Finetune, Prune, Quantize, Recipe, WorkbenchError
+from workbench import Distill, Finetune, Prune, Quantize, Recipe, ShareWeights, Sparsify, WorkbenchError
 from workbench.rules import RULES
 
 BINARY = Quantize(weight_bits=1, simulate=True)
 SINGLE = Prune(granularity="weight")
+LOTTERY = Sparsify(method="lottery", fresh=True)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.first}-{rule.later}")
@@ -29,6 +30,9 @@ def test_each_rule_speaks_in_sentences(rule):
         ([Prune(), Distill(student="lenet300")], "Distill can't follow Prune: a student of another architecture"),
         ([SINGLE, Distill(fresh=True)], "Distill can't follow Prune: fresh weights would undo"),
         ([Quantize(), Distill(fresh=True)], "Distill can't follow Quantize: fresh weights would undo"),
+        ([ShareWeights(), LOTTERY], "Sparsify can't follow ShareWeights: fresh weights would undo"),
+        ([Quantize(), LOTTERY], "Sparsify can't follow Quantize: fresh weights would undo"),
+        ([Sparsify(), Finetune(), LOTTERY], "Sparsify can't follow Sparsify: fresh weights would undo"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_reason_and_a_way_out(steps, said):
@@ -49,6 +53,9 @@ def test_pruning_quantizing_and_distilling_compose_in_any_order(steps):
         [BINARY, Prune()],
         [SINGLE, Quantize(weight_bits=2)],
         [Prune(), Distill(fresh=True)],
+        [Prune(), LOTTERY],
+        [ShareWeights(), Sparsify(method="lottery")],
+        [ShareWeights(), Sparsify(fresh=True)],  # only the lottery looks at it
         [Distill(student="lenet300"), Prune()],
     ],
 )
