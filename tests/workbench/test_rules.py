@@ -4,11 +4,12 @@ import itertools
 
 import pytest
 
-from workbench import Distill, Finetune, Prune, Quantize, Recipe, ShareWeights, Sparsify, WorkbenchError
+from workbench import Distill, Finetune, Prune, Quantize, Recipe, ShareWeights, Slim, Sparsify, WorkbenchError
 from workbench.rules import RULES
 
 BINARY = Quantize(weight_bits=1, simulate=True)
 SINGLE = Prune(granularity="weight")
+PATTERN = Prune(granularity="n:m")
 LOTTERY = Sparsify(method="lottery", fresh=True)
 
 
@@ -32,6 +33,9 @@ def test_each_rule_speaks_in_sentences(rule):
         ([Quantize(), Distill(fresh=True)], "Distill can't follow Quantize: fresh weights would undo"),
         ([ShareWeights(), LOTTERY], "Sparsify can't follow ShareWeights: fresh weights would undo"),
         ([Quantize(), LOTTERY], "Sparsify can't follow Quantize: fresh weights would undo"),
+        ([PATTERN, Prune()], "Prune can't follow Prune: what it cuts out would leave groups of M weights"),
+        ([PATTERN, Finetune(), Prune(granularity="mlp")], "Prune can't follow Prune: what it cuts out"),
+        ([PATTERN, Slim()], "Slim can't follow Prune: what it cuts out would leave groups of M weights"),
         ([Sparsify(), Finetune(), LOTTERY], "Sparsify can't follow Sparsify: fresh weights would undo"),
     ],
 )
@@ -54,6 +58,8 @@ def test_pruning_quantizing_and_distilling_compose_in_any_order(steps):
         [SINGLE, Quantize(weight_bits=2)],
         [Prune(), Distill(fresh=True)],
         [Prune(), LOTTERY],
+        [Prune(), PATTERN],
+        [PATTERN, Prune(granularity="block", importance="l1")],
         [ShareWeights(), Sparsify(method="lottery")],
         [ShareWeights(), Sparsify(fresh=True)],  # only the lottery looks at it
         [Distill(student="lenet300"), Prune()],
