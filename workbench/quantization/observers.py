@@ -86,15 +86,17 @@ def grid_for(threshold: Tensor, bits: int, signed: bool = True, block: int = 0) 
 def weight_grid(weight: Tensor, bits: int, observer: str = "mse", granularity: str = "channel", block: int = 0) -> Grid:
     """The symmetric grid of a weight: with one scale (tensor), one for each output (channel) or block of inputs.
 
-    With one bit, the scale is the mean absolute value, the best there is (Rastegari et al.: XNOR-Net, 2016).
+    Blocks lie within an output, so that with them granularity says nothing. With one bit, the scale is the mean
+    absolute value, the best there is (Rastegari et al.: XNOR-Net, 2016).
     """
     weight = weight.detach()
-    rows = weight.reshape(1, -1) if granularity == "tensor" else weight.reshape(len(weight), -1)
+    whole = granularity == "tensor" and not block
+    rows = weight.reshape(1, -1) if whole else weight.reshape(len(weight), -1)
     channels = len(rows)
     if block:
         rows = torch.nn.functional.pad(rows, (0, -rows.shape[1] % block)).reshape(-1, block)
     grid = Grid(rows.abs().mean(1), 1) if bits == 1 else grid_for(OBSERVERS[observer](rows, bits, True), bits)
-    shape = () if granularity == "tensor" else (channels, -1) if block else (channels,)
+    shape = () if whole else (channels, -1) if block else (channels,)
     return Grid(torch.where(grid.scale > 0, grid.scale, 1.0).reshape(shape), bits, block=block)
 
 

@@ -60,7 +60,9 @@ class Quantize(Step):
         advanced=True,
     )
     granularity: Literal["channel", "tensor"] = knob(
-        "channel", help="A scale for each output channel, or one for the whole weight.", advanced=True
+        "channel",
+        help="A scale for each output channel, or one for the whole weight; weight-only has one for every 32 inputs.",
+        advanced=True,
     )
     weight_observer: Literal["mse", "minmax", "percentile"] = knob(
         "mse", help="How the range of weights is chosen: least squared error, the largest, or nearly so.", advanced=True

@@ -71,8 +71,9 @@ def test_what_has_no_kernel_says_so(quantized):
     assert "4-bit weights and 4-bit activations" in sentence and "'onnxruntime' has no kernels" in sentence
 
 
-def test_weight_only_takes_the_linear_layers_in_blocks(quantized):
-    work = quantized(mode="weight-only", weight_bits=4)
+@pytest.mark.parametrize("granularity", ["channel", "tensor"])
+def test_weight_only_takes_the_linear_layers_in_blocks(quantized, granularity):
+    work = quantized(mode="weight-only", weight_bits=4, granularity=granularity)
     assert set(work.grids) == {"fc1.weight", "fc2.weight"} and on_grids(work)
     assert all(grid.block == 32 for grid in work.grids.values())
     assert work.activations == {}
