@@ -46,7 +46,7 @@ def quantize(work: Work, step: Quantize, context: Context) -> None:
     if step.smoothing > 0:
         work.notes.append(f"Smoothed what follows {smooth(module, batches, step.smoothing)} layer-norms.")
     activations: dict[str, Grid] = {}
-    if step.activation_bits <= 16 and (step.mode == "static" or (step.mode == "dynamic" and not real)):
+    if step.activation_bits < FLOATS and (step.mode == "static" or (step.mode == "dynamic" and not real)):
         inputs = {name: 8 if step.keep_ends and name in _ends(layers) else step.activation_bits for name in layers}
         activations = observe(module, layers, batches, inputs, step.observer)
     bits = _bits(work, step, context, layers, batches, activations)

@@ -164,6 +164,8 @@ def test_a_latency_budget_without_real_static_integers_is_refused(knobs):
 def test_bits_between_the_widest_grid_and_floats_are_refused():
     with pytest.raises(WorkbenchError, match="'fc1' can't have 20 bits"):
         Quantize(layers={"fc1": 20})
+    with pytest.raises(WorkbenchError, match=r"Activations can't have 24 bits\. Give 1 to 16, or 32"):
+        Quantize(activation_bits=24, simulate=True)
 
 
 def test_a_layer_that_is_not_there_is_refused_with_those_that_are(quantized):
