@@ -95,9 +95,14 @@ class OnGrids(Constraint):
 def _learning_input(layer: nn.Module, way: LearnedGrid) -> Iterator[None]:
     """Round a layer's input through a module that is the layer's own, so that optimizers find its scale."""
     layer.register_module("input_grid", way)
-    handle = layer.register_forward_pre_hook(lambda layer, inputs: way(inputs[0]))
+    handle = layer.register_forward_pre_hook(_round_input)
     try:
         yield
     finally:
         handle.remove()
         del layer.input_grid
+
+
+def _round_input(layer: nn.Module, inputs: tuple[Tensor]) -> Tensor:
+    """By the layer's own grid: a copy of the model, such as its moving average, has one of its own."""
+    return layer.input_grid(inputs[0])  # type: ignore[operator]

@@ -125,3 +125,21 @@ def test_training_that_finds_nothing_better_leaves_what_better_rounding_found(zo
         pass
     for name, weight in before.module.named_parameters():
         assert torch.equal(weight, work.module.get_parameter(name))
+
+
+def test_a_copy_of_the_model_rounds_what_flows_in_by_its_own_scales(zoo_lenet5, few_digits):
+    work = carried_out([low(8, activation_bits=2)], zoo_lenet5, few_digits)
+    inputs = torch.from_numpy(few_digits.prepare(few_digits.train.inputs[:8]))
+    with torch.no_grad(), work.constraints["quantized"].held(work.module):
+        other = copy.deepcopy(work.module)
+        assert torch.equal(other(inputs), work.module(inputs))
+        other.fc1.input_grid.ratio.mul_(2)
+        assert not torch.allclose(other(inputs), work.module(inputs))
+
+
+def test_averaged_weights_are_judged_and_kept_with_averaged_scales(zoo_lenet5, few_digits):
+    work = carried_out([low(8, activation_bits=2)], zoo_lenet5, few_digits)
+    training = Finetune(epochs=2, learning_rate=0.03, warmup=0.0, average=0.9)
+    best = training.learn(work, Context(few_digits, zoo_lenet5), since=1.0)
+    with rounded_inputs(work.module, work.activations):
+        assert accuracy(work.module, few_digits, few_digits.validation) == pytest.approx(best, abs=0.006)
