@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
 from workbench.evaluation import task_of
-from workbench.quantization.activations import observe
+from workbench.quantization.activations import DynamicGrid, Inputs, observe
 from workbench.quantization.aware import OnGrids
 from workbench.quantization.bias_correction import correct_bias, mean_outputs
 from workbench.quantization.equalization import equalize
@@ -45,10 +45,7 @@ def quantize(work: Work, step: Quantize, context: Context) -> None:
         work.notes.append(f"Equalized {equalize(module)} pairs of layers.")
     if step.smoothing > 0:
         work.notes.append(f"Smoothed what follows {smooth(module, batches, step.smoothing)} layer-norms.")
-    activations: dict[str, Grid] = {}
-    if step.activation_bits < FLOATS and (step.mode == "static" or (step.mode == "dynamic" and not real)):
-        inputs = {name: 8 if step.keep_ends and name in _ends(layers) else step.activation_bits for name in layers}
-        activations = observe(module, layers, batches, inputs, step.observer)
+    activations = _activations(step, module, layers, batches)
     bits = _bits(work, step, context, layers, batches, activations)
     layers = {name: layer for name, layer in layers.items() if bits[name] != FLOATS}
     if not layers:
@@ -106,13 +103,25 @@ def _ends(layers: dict[str, Layer]) -> tuple[str, ...]:
     return (next(iter(layers)), next(reversed(layers))) if layers else ()
 
 
+def _activations(
+    step: Quantize, module: nn.Module, layers: dict[str, Layer], batches: list[Tensor]
+) -> dict[str, Inputs]:
+    """What flows into each layer is rounded to, where it is rounded at all."""
+    if step.activation_bits == FLOATS or step.mode == "weight-only":
+        return {}
+    bits = {name: 8 if step.keep_ends and name in _ends(layers) else step.activation_bits for name in layers}
+    if step.mode == "dynamic":
+        return {name: DynamicGrid(width) for name, width in bits.items()}
+    return {**observe(module, layers, batches, bits, step.observer)}
+
+
 def _bits(
     work: Work,
     step: Quantize,
     context: Context,
     layers: dict[str, Layer],
     batches: list[Tensor],
-    activations: dict[str, Grid],
+    activations: dict[str, Inputs],
 ) -> dict[str, int]:
     """How many bits each layer's weights get."""
     fixed = dict.fromkeys(_ends(layers), 8) if step.keep_ends else {}
@@ -137,7 +146,7 @@ def _fast_enough(
     context: Context,
     layers: dict[str, Layer],
     batches: list[Tensor],
-    activations: dict[str, Grid],
+    activations: dict[str, Inputs],
     fixed: dict[str, int],
 ) -> dict[str, int]:
     """Which layers become integers and which stay floats, for the latency that the step asks for."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from workbench.constraints import Constraint
     from workbench.data import Dataset
+    from workbench.quantization.activations import Inputs
     from workbench.quantization.grid import Grid
     from workbench.runtimes import Runtime
     from workbench.steps.quantize import Quantize
@@ -40,7 +41,7 @@ class Work:
         The format of the exported floats: ``float32``, ``float16`` or ``bfloat16``.
     packed : bool
         Whether it ships as a packed file, entropy-coded, whatever the study's runtime.
-    activations : dict of str to Grid
+    activations : dict of str to Grid or DynamicGrid
         The grid that what flows into a layer is rounded to, by the layer's name.
     simulated : list of str
         Sentences: what of this model no kernel computes with, and why. Its speed is then not claimed.
@@ -56,7 +57,7 @@ class Work:
     grids: "dict[str, Grid]" = field(default_factory=dict)
     precision: str = "float32"
     packed: bool = False
-    activations: "dict[str, Grid]" = field(default_factory=dict)
+    activations: "dict[str, Inputs]" = field(default_factory=dict)
     simulated: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

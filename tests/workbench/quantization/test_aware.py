@@ -41,8 +41,14 @@ TRAINED = Finetune(epochs=1, batch_size=64)
 
 @pytest.mark.parametrize(
     "step",
-    [low(2, granularity="tensor"), low(2, ternary=True), low(1), low(2, activation_bits=2)],
-    ids=["2-bit", "ternary", "binary", "2-bit-both"],
+    [
+        low(2, granularity="tensor"),
+        low(2, ternary=True),
+        low(1),
+        low(2, activation_bits=2),
+        low(2, activation_bits=2, mode="dynamic"),
+    ],
+    ids=["2-bit", "ternary", "binary", "2-bit-both", "2-bit-dynamic"],
 )
 def test_training_after_quantizing_beats_quantizing_alone(step, zoo_lenet5, digits):
     before, after = (carried_out(steps, zoo_lenet5, digits) for steps in ([step], [step, TRAINED]))
@@ -73,6 +79,19 @@ def test_scales_of_weights_and_activations_are_learned(zoo_lenet5, few_digits):
     assert all(one != other for one, other in zip(before, after, strict=True))
     assert all(other == pytest.approx(one, rel=0.05) for one, other in zip(before, after, strict=True))
     assert on_grids(work)
+
+
+def test_training_after_dynamic_quantization_rounds_what_flows_in_at_every_pass(zoo_lenet5, few_digits):
+    work = carried_out([low(8, mode="dynamic", activation_bits=2)], zoo_lenet5, few_digits)
+    seen = []
+    with work.constraints["quantized"].held(work.module):
+        handle = work.module.fc2.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
+        work.module(torch.from_numpy(few_digits.prepare(few_digits.train.inputs[:8]))).sum().backward()
+        handle.remove()
+        gradient = work.module.fc1.parametrizations.weight.original.grad
+    assert len(seen[0].detach().round(decimals=4).unique()) == 4
+    assert gradient.abs().sum() > 0
+    assert not any(part._forward_pre_hooks for part in work.module.modules())
 
 
 def test_the_module_is_plain_again_afterwards(zoo_lenet5, few_digits):

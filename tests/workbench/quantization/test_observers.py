@@ -6,6 +6,7 @@ import scipy.stats
 import torch
 from torch import Tensor
 
+from workbench.quantization.activations import DynamicGrid
 from workbench.quantization.grid import Grid
 from workbench.quantization.observers import OBSERVERS, activation_grid, refit, weight_grid
 
@@ -79,6 +80,16 @@ def test_activations_get_few_values_of_which_one_is_zero(bits, observer, values)
     assert rounded.isfinite().all() and grid.holds(rounded)
     if not (bits == 1 and values == "signed"):
         assert grid.nearest(torch.zeros(1)).item() == 0 and not grid.signed
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("values", ["relu", "signed", "zero"])
+def test_dynamic_grids_are_min_max_grids_of_the_very_values(bits, values):
+    seen = torch.randn(40, 100, generator=torch.Generator().manual_seed(1)) + 0.3
+    seen = {"relu": seen.relu(), "signed": seen, "zero": seen * 0}[values]
+    for batch in (seen, 3 * seen[:4]):
+        expected = activation_grid(batch, bits, "minmax").nearest(batch)
+        assert torch.allclose(DynamicGrid(bits).nearest(batch), expected, atol=1e-6)
 
 
 def test_rare_outliers_widen_min_max_and_no_other():

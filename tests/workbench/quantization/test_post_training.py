@@ -59,6 +59,21 @@ def test_activations_have_their_bits_or_stay_floats(bits, quantized):
     assert quantized(activation_bits=32, simulate=True).activations == {}
 
 
+@pytest.mark.parametrize("bits", [2, 8])
+def test_dynamic_ranges_are_those_of_each_forward_pass(bits, quantized, digits):
+    work = quantized(mode="dynamic", weight_bits=bits, activation_bits=bits, simulate=True)
+    assert bool(work.simulated) == (bits == 2)
+    assert "fc1" in work.activations and {grid.bits for grid in work.activations.values()} == {bits}
+    seen: list[torch.Tensor] = []
+    inputs = torch.from_numpy(digits.prepare(digits.test.inputs[:8]))
+    with torch.no_grad(), rounded_inputs(work.module, work.activations):
+        handle = work.module.fc1.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
+        work.module(inputs), work.module(inputs * 1000)
+        handle.remove()
+    assert all(1 < len(values.unique()) <= 2**bits for values in seen)
+    assert seen[1].max() > 100 * seen[0].max(), "a range found on calibration samples would have clipped it"
+
+
 def test_what_runs_on_kernels_is_not_called_simulated(quantized):
     assert quantized().simulated == []
     assert quantized(simulate=True).simulated == [], "there is a kernel for it"
@@ -115,8 +130,9 @@ def test_where_sums_of_products_would_overflow_weights_take_seven_bits(quantized
     assert {grid.bits for grid in quantized(mode="weight-only").grids.values()} == {8}
 
 
-def test_an_integer_file_answers_as_its_fake_quantized_module(quantized, digits, tmp_path):
-    work, inputs = quantized(), digits.prepare(digits.test.inputs[:64])
+@pytest.mark.parametrize("mode", ["static", "dynamic"])
+def test_an_integer_file_answers_as_its_fake_quantized_module(mode, quantized, digits, tmp_path):
+    work, inputs = quantized(mode=mode), digits.prepare(digits.test.inputs[:64])
     runtime = load_runtime("onnxruntime")
     runtime.export(work, inputs[:2], inputs, tmp_path / "model.onnx")
     with torch.no_grad(), rounded_inputs(work.module, work.activations):
