@@ -90,14 +90,28 @@ def weight_grid(weight: Tensor, bits: int, observer: str = "mse", granularity: s
     absolute value, the best there is (Rastegari et al.: XNOR-Net, 2016).
     """
     weight = weight.detach()
-    whole = granularity == "tensor" and not block
-    rows = weight.reshape(1, -1) if whole else weight.reshape(len(weight), -1)
-    channels = len(rows)
-    if block:
-        rows = torch.nn.functional.pad(rows, (0, -rows.shape[1] % block)).reshape(-1, block)
-    grid = Grid(rows.abs().mean(1), 1) if bits == 1 else grid_for(OBSERVERS[observer](rows, bits, True), bits)
-    shape = () if whole else (channels, -1) if block else (channels,)
-    return Grid(torch.where(grid.scale > 0, grid.scale, 1.0).reshape(shape), bits, block=block)
+    shape = (len(weight), -1) if block else () if granularity == "tensor" else (len(weight),)
+    if bits == 1:
+        scale = mean_magnitudes(weight, granularity, block)
+        return Grid(torch.where(scale > 0, scale, 1.0).reshape(shape), 1, block=block)
+    grid = grid_for(OBSERVERS[observer](_sharing(weight, granularity, block), bits, True), bits)
+    return Grid(grid.scale.reshape(shape), bits, block=block)
+
+
+def mean_magnitudes(weight: Tensor, granularity: str = "channel", block: int = 0) -> Tensor:
+    """The mean absolute value of the weights that share a scale, in a row."""
+    rows = _sharing(weight.abs(), granularity, block)
+    if not block:
+        return rows.mean(1)
+    return rows.sum(1) / _sharing(torch.ones_like(weight), granularity, block).sum(1)  # the last block may be short
+
+
+def _sharing(weight: Tensor, granularity: str, block: int) -> Tensor:
+    """The weights that share a scale as rows; short blocks are filled up with zeros."""
+    if not block:
+        return weight.reshape(1 if granularity == "tensor" else len(weight), -1)
+    rows = weight.reshape(len(weight), -1)
+    return torch.nn.functional.pad(rows, (0, -rows.shape[1] % block)).reshape(-1, block)
 
 
 def activation_grid(values: Tensor, bits: int, observer: str = "minmax") -> Grid:

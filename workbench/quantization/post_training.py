@@ -37,7 +37,7 @@ def quantize(work: Work, step: Quantize, context: Context) -> None:
     _check(step, every)
     samples = context.dataset.calibration.inputs[: step.calibration_samples]
     batches = list(torch.from_numpy(context.dataset.prepare(samples)).split(BATCH))
-    layers = weighted(module, linear_only=real and step.mode != "static")
+    layers = weighted(module, linear_only=step.mode != "static")
     layers = {name: layers[name] for name in in_order_of_use(module, layers, batches[0][:1])}
 
     _fold(work)
@@ -58,8 +58,7 @@ def quantize(work: Work, step: Quantize, context: Context) -> None:
     for done, (name, layer) in enumerate(layers.items()):  # each sees what the ones before it now give
         context.report(share=done / len(layers), message=f"Rounding {name} to {bits[name]} bits")
         before = layer.weight.detach().clone()
-        block = BLOCK if real and step.mode == "weight-only" else 0
-        grid, rounded = _rounded(work, step, name, layer, min(bits[name], most), block, batches)
+        grid, rounded = _rounded(work, step, name, layer, min(bits[name], most), batches)
         with torch.no_grad():
             layer.weight.copy_(rounded)
         work.grids[weight_name(name)] = grid
@@ -169,15 +168,20 @@ def _fast_enough(
     return chosen
 
 
+def _block(step: Quantize) -> int:
+    """How many inputs of an output share a scale; 0 where all do. What is simulated is what kernels would compute."""
+    return BLOCK if step.mode == "weight-only" else 0
+
+
 def _rounded(
-    work: Work, step: Quantize, name: str, layer: Layer, bits: int, block: int, batches: Sequence[Tensor]
+    work: Work, step: Quantize, name: str, layer: Layer, bits: int, batches: Sequence[Tensor]
 ) -> tuple[Grid, Tensor]:
     """A layer's grid, and its weight on it."""
     weight = layer.weight.detach().clone()
     if step.ternary and bits == 2:
         codes, grid = ternary(weight, step.granularity)
         return grid, grid.values(codes)
-    grid = weight_grid(weight, bits, step.weight_observer, step.granularity, block)
+    grid = weight_grid(weight, bits, step.weight_observer, step.granularity, _block(step))
     if step.rounding == "nearest":
         return grid, grid.nearest(weight)
     if not is_a_matrix(layer):

@@ -46,9 +46,10 @@ TRAINED = Finetune(epochs=1, batch_size=64)
         low(2, ternary=True),
         low(1),
         low(2, activation_bits=2),
-        low(2, activation_bits=2, mode="dynamic"),
+        low(1, activation_bits=1, mode="dynamic"),
+        low(1, mode="weight-only"),
     ],
-    ids=["2-bit", "ternary", "binary", "2-bit-both", "2-bit-dynamic"],
+    ids=["2-bit", "ternary", "binary", "2-bit-both", "binary-dynamic", "binary-weight-only"],
 )
 def test_training_after_quantizing_beats_quantizing_alone(step, zoo_lenet5, digits):
     before, after = (carried_out(steps, zoo_lenet5, digits) for steps in ([step], [step, TRAINED]))

@@ -62,6 +62,12 @@ def test_one_bit_is_the_sign_times_the_mean_magnitude(weight):
     assert torch.allclose(grid.nearest(weight)[0], weight[0].sign() * weight[0].abs().mean())
 
 
+def test_one_bit_in_blocks_takes_the_mean_of_what_is_in_each_however_short(weight):
+    grid = weight_grid(weight, 1, block=32)
+    assert torch.allclose(grid.scale[0, 2], weight[0].flatten()[64:].abs().mean()), "11 of 75 inputs are left"
+    assert grid.holds(grid.nearest(weight))
+
+
 def test_blocks_have_a_scale_each(weight):
     grid = weight_grid(weight, 4, "minmax", block=32)
     assert grid.scale.shape == (6, 3)

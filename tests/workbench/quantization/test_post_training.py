@@ -87,8 +87,10 @@ def test_what_has_no_kernel_says_so(quantized):
 
 
 @pytest.mark.parametrize("granularity", ["channel", "tensor"])
-def test_weight_only_takes_the_linear_layers_in_blocks(quantized, granularity):
-    work = quantized(mode="weight-only", weight_bits=4, granularity=granularity)
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 8])
+def test_weight_only_takes_the_linear_layers_in_blocks_with_kernels_or_without(quantized, bits, granularity):
+    work = quantized(mode="weight-only", weight_bits=bits, granularity=granularity, simulate=True)
+    assert bool(work.simulated) == (bits not in (4, 8))
     assert set(work.grids) == {"fc1.weight", "fc2.weight"} and on_grids(work)
     assert all(grid.block == 32 for grid in work.grids.values())
     assert work.activations == {}
