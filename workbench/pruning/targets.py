@@ -1,5 +1,6 @@
 """Prune until MACs, parameters, bytes or measured latency are down to a share: bisection over the ratio."""
 
+import copy
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,8 @@ from workbench.estimates import Estimate
 from workbench.latency import budget, cuda_clock, paired, processor_clock, wall_clock
 from workbench.macs import count_macs
 from workbench.pruning.groups import MOST
+from workbench.quantization.observers import refit
+from workbench.runtimes import PACKED
 from workbench.steps.base import Context, Work
 from workbench.steps.prune import Prune
 
@@ -108,8 +111,11 @@ class Shares:
             return count_macs(work.module, self.inputs[:1])
         if self.step.target == "parameters":
             return sum(parameter.numel() for parameter in work.module.parameters())
-        path = self.folder / f"model{runtime_of(self.context).suffix}"
-        runtime_of(self.context).export(work, self.inputs[:2], self.inputs, path)
+        runtime = PACKED if work.packed or work.simulated else runtime_of(self.context)  # as it will ship
+        work = replace(work, module=copy.deepcopy(work.module), grids=dict(work.grids))
+        refit(dict(work.module.named_parameters()), work.grids)
+        path = self.folder / f"model{runtime.suffix}"
+        runtime.export(work, self.inputs[:2], self.inputs, path)
         return path.stat().st_size
 
     def _timed(self, work: Work) -> Estimate:
