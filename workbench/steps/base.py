@@ -80,6 +80,8 @@ class Context:
     runtime : Runtime or None
         What will execute the artifact, with so many `threads` and inputs in a `batch`: for steps that ask what it can
         compute with, or how long it takes.
+    place : int
+        Which step of the recipe is carried out, from 1 on; 0 outside of any.
     """
 
     dataset: "Dataset"
@@ -90,6 +92,7 @@ class Context:
     runtime: "Runtime | None" = None
     threads: int = 1
     batch: int = 1
+    place: int = 0
 
     def part(self, index: int, count: int) -> "Context":
         """The same, for the part `index` of `count` equal ones that a step is made of: its progress is scaled."""
