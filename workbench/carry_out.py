@@ -58,7 +58,7 @@ def carry_out(study: "Study", record: Record, on_progress: Callable[[dict[str, A
     save_weights(work.module, folder / WEIGHTS)
 
     report = progress.stage(len(recipe), "Export")
-    form = PACKED if work.packed or work.simulated else study.runtime
+    form = PACKED if work.ships_packed else study.runtime
     report(share=0.0, message=f"Exporting: {form.title}")
     artifact = folder / f"model{form.suffix}"
     export(study, work, artifact)

@@ -127,12 +127,15 @@ def _prune(prospect: Prospect, step: Step) -> None:
     if step.target == "none":
         prospect.cut = _cut(prospect, step, step.ratio)
         return
-    before = _figure(prospect, step.target)
+    if step.target == "latency" and step.limit:
+        prospect.notes.append("What a limit in milliseconds takes is only found when it runs; predicted as unpruned.")
+        return
+    most = step.limit or step.keep * _figure(prospect, step.target)
     low, high = 0.0, MOST
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         tried = replace(prospect, cut=_cut(prospect, step, middle), notes=[])
-        low, high = (low, middle) if _figure(tried, step.target) <= step.keep * before else (middle, high)
+        low, high = (low, middle) if _figure(tried, step.target) <= most else (middle, high)
     prospect.cut = _cut(prospect, step, high)
     if step.target == "latency":
         prospect.notes.append("The target in latency is predicted by MACs.")
@@ -140,7 +143,7 @@ def _prune(prospect: Prospect, step: Step) -> None:
 
 def _figure(prospect: Prospect, target: str) -> float:
     size = prospect.size
-    return {"macs": size.macs, "latency": size.macs}.get(target, size.parameters)
+    return {"macs": size.macs, "latency": size.macs, "bytes": 4 * size.parameters}.get(target, size.parameters)
 
 
 def _cut(prospect: Prospect, step: Prune, ratio: float) -> dict[tuple[str, str], int]:
@@ -172,16 +175,21 @@ def _layers(outline: Outline) -> list[str]:
 
 def _weight_ratio(prospect: Prospect, step: Prune) -> float:
     """The share of all weights that become zero."""
+    if step.target != "none":
+        total = prospect.size.parameters * (4 if step.target == "bytes" else 1)
+        if step.target == "bytes":
+            prospect.notes.append("The bytes of a packed file are predicted by the weights that are left.")
+        return min(MOST, max(0.0, 1 - (step.limit or step.keep * total) / total))
     if not step.threshold and not step.layers:
         return step.ratio
-    zeros = total = 0.0
+    zeros, count = 0.0, 0
     for name in prunable(prospect.outline.module):
         weight = prospect.outline.module.get_parameter(name).detach()
         own = step.layers.get(name.removesuffix(".weight"))
         share = float((weight.abs() < step.threshold).float().mean()) if step.threshold else step.ratio
         zeros += weight.numel() * (share if own is None else own)
-        total += weight.numel()
-    return zeros / total
+        count += weight.numel()
+    return zeros / count
 
 
 def _slim(prospect: Prospect, step: Step) -> None:

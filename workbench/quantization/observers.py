@@ -14,7 +14,12 @@ BINS = 1024
 
 
 def minmax(rows: Tensor, bits: int, signed: bool) -> Tensor:
-    """Each row's largest absolute value (as far as its side of the range goes): nothing is clipped."""
+    """``max |x|`` of each row, as far as its side of the range goes: nothing is clipped.
+
+    References
+    ----------
+    Jacob et al.: Quantization and Training of Neural Networks, 2018 (arXiv 1712.05877).
+    """
     if not signed:
         return rows.amax(1).clamp(min=0)
     asymmetry = highest(bits) / -lowest(bits)
@@ -22,13 +27,23 @@ def minmax(rows: Tensor, bits: int, signed: bool) -> Tensor:
 
 
 def percentile(rows: Tensor, bits: int, signed: bool) -> Tensor:
-    """The 99.99th percentile of each row's absolute values: the rarest are clipped."""
+    """The t with ``P(|x| <= t) = 99.99 %`` in each row: the rarest values are clipped.
+
+    References
+    ----------
+    McKinstry et al.: Discovering Low-Precision Networks Close to Full-Precision Networks, 2018 (arXiv 1809.04191).
+    """
     ordered = rows.abs().sort(dim=1).values
     return ordered[:, min(round(PERCENTILE * (rows.shape[1] - 1)), rows.shape[1] - 1)]
 
 
 def mse(rows: Tensor, bits: int, signed: bool) -> Tensor:
-    """The threshold of the least mean squared error of each row, of 86 below min-max's."""
+    """The t of the least ``mean (q_t(x) - x)^2`` of each row, q_t rounding and clipping at t; of 86 below min-max's.
+
+    References
+    ----------
+    Sung, Shin, Hwang: Resiliency of Deep Neural Networks under Quantization, 2015 (arXiv 1511.06488).
+    """
     widest = minmax(rows, bits, signed)
     best, threshold = torch.full_like(widest, torch.inf), widest
     for shrink in SHRINKS:
@@ -44,8 +59,11 @@ def entropy(rows: Tensor, bits: int, signed: bool) -> Tensor:
     """The threshold at which the histogram of rounded values tells most of that of the values.
 
     Of all thresholds on a histogram of 1,024 bins of absolute values, that of the least Kullback-Leibler divergence
-    between the clipped histogram and the same spread evenly over each level of the grid (Migacz: 8-bit Inference with
-    TensorRT, 2017).
+    ``sum p log(p / q)`` between the clipped histogram p and the same spread evenly over each level of the grid, q.
+
+    References
+    ----------
+    Migacz: 8-bit Inference with TensorRT, 2017 (GPU Technology Conference).
     """
     return torch.stack([_least_divergent(row.abs(), highest(bits, signed) + 1) for row in rows])
 

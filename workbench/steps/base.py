@@ -61,6 +61,11 @@ class Work:
     simulated: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def ships_packed(self) -> bool:
+        """Whether its file is a packed one, whatever the study's runtime."""
+        return self.packed or bool(self.simulated)
+
 
 @dataclass(frozen=True)
 class Context:
