@@ -65,8 +65,11 @@ class Quantize(Step):
         help="A scale for each output channel, or one for the whole weight; weight-only has one for every 32 inputs.",
         advanced=True,
     )
-    weight_observer: Literal["mse", "minmax", "percentile"] = knob(
-        "mse", help="How the range of weights is chosen: least squared error, the largest, or nearly so.", advanced=True
+    weight_observer: Literal["mse", "minmax", "percentile", "entropy"] = knob(
+        "mse",
+        help="How the range of weights is chosen: least squared error, the largest, nearly so, or least divergence "
+        "(entropy).",
+        advanced=True,
     )
     observer: Literal["mse", "minmax", "percentile", "entropy"] = knob(
         "mse", help="How the range of activations is chosen from the calibration samples.", advanced=True
@@ -129,6 +132,11 @@ class Quantize(Step):
         if WIDEST < self.activation_bits < FLOATS:
             raise WorkbenchError(
                 f"Activations can't have {self.activation_bits} bits.", f"Give 1 to {WIDEST}, or {FLOATS} for floats."
+            )
+        if self.mode == "weight-only" and self.weight_observer == "entropy":
+            raise WorkbenchError(
+                f"The observer entropy needs a histogram of many values; weight-only has blocks of {BLOCK}.",
+                "Choose another weight_observer.",
             )
         if self.latency_budget and (self.average_bits or self.simulate or self.mode != "static"):
             raise WorkbenchError(

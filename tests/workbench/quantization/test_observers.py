@@ -1,17 +1,19 @@
 """Ranges: what each observer promises, for weights and for activations, at every width."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import scipy.stats
 import torch
 from torch import Tensor
 
+from workbench import Quantize, WorkbenchError
 from workbench.quantization.activations import DynamicGrid
 from workbench.quantization.grid import Grid
 from workbench.quantization.observers import OBSERVERS, activation_grid, refit, weight_grid
 
 BITS = (1, 2, 3, 4, 6, 8)
-WEIGHT_OBSERVERS = ("mse", "minmax", "percentile")
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def weight() -> Tensor:
 
 @pytest.mark.parametrize("bits", BITS)
 @pytest.mark.parametrize("granularity", ["tensor", "channel"])
-@pytest.mark.parametrize("observer", WEIGHT_OBSERVERS)
+@pytest.mark.parametrize("observer", OBSERVERS)
 def test_every_weight_lies_on_a_grid_of_at_most_so_many_values(bits, granularity, observer, weight):
     grid = weight_grid(weight, bits, observer, granularity)
     rounded = grid.nearest(weight)
@@ -40,6 +42,20 @@ def test_min_max_clips_nothing(bits, weight):
     steps = weight / grid.spread(weight)
     assert steps.max() <= grid.high + 1e-4 and steps.min() >= grid.low - 1e-4
     assert ((grid.nearest(weight) - weight).abs() <= grid.spread(weight) / 2 + 1e-7).all()
+
+
+def test_weights_and_activations_may_choose_every_observer():
+    for knob in ("weight_observer", "observer"):
+        assert set(get_args(Quantize.model_fields[knob].annotation)) == set(OBSERVERS)
+    with pytest.raises(WorkbenchError, match="entropy needs a histogram of many values"):
+        Quantize(mode="weight-only", weight_observer="entropy")
+
+
+@pytest.mark.parametrize("observer", OBSERVERS)
+def test_each_row_has_the_range_that_it_would_have_alone(observer, weight):
+    rows = weight.flatten(1)
+    alone = torch.cat([OBSERVERS[observer](row[None], 4, True) for row in rows])
+    assert torch.allclose(OBSERVERS[observer](rows, 4, True), alone)
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
