@@ -48,7 +48,7 @@ def carry_out(study: "Study", record: Record, on_progress: Callable[[dict[str, A
         torch.manual_seed(recipe.seed)
         report = progress.stage(index, type(step).__name__)
         report(share=0.0)
-        step.apply(work, replace(context, report=report))
+        step.apply(work, replace(context, report=report, place=index + 1))
         work.module.to("cpu")
         refit(dict(work.module.named_parameters()), work.grids)
     record.notes, record.weight_hash = work.notes, weight_hash(work.module)

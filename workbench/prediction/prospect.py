@@ -93,7 +93,7 @@ class Prospect:
         if self.quantize is None:
             return {}
         q, names = self.quantize, self.outline.layers
-        if q.mode != "static" and not self.simulated:
+        if q.mode != "static":
             names = [n for n in names if isinstance(self.outline.module.get_submodule(n), torch.nn.Linear)]
         width = round(q.average_bits) if q.average_bits else q.weight_bits
         ends = {names[0]: 8, names[-1]: 8} if q.keep_ends and names else {}

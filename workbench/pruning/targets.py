@@ -1,5 +1,6 @@
 """Prune until MACs, parameters, bytes or measured latency are down to a share or figure: bisection over the ratio."""
 
+import copy
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ from workbench.estimates import Estimate
 from workbench.latency import Paired, budget, cuda_clock, paired, processor_clock, wall_clock
 from workbench.macs import count_macs
 from workbench.pruning.groups import MOST
+from workbench.quantization.observers import refit
 from workbench.runtimes import PACKED
 from workbench.steps.base import Context, Work
 from workbench.steps.prune import Prune
@@ -143,8 +145,10 @@ class Figure:
             return sum(int(p.count_nonzero()) if zeros else p.numel() for p in work.module.parameters())
         packed = work.ships_packed or self.step.granularity == "weight"
         runtime = PACKED if packed else runtime_of(self.context)
+        work = replace(work, simulated=[], module=copy.deepcopy(work.module), grids=dict(work.grids))
+        refit(dict(work.module.named_parameters()), work.grids)
         path = self.folder / f"model{runtime.suffix}"
-        runtime.export(replace(work, simulated=[]), self.inputs[:2], self.inputs, path)
+        runtime.export(work, self.inputs[:2], self.inputs, path)
         return path.stat().st_size
 
     def _timed(self, work: Work) -> Estimate:

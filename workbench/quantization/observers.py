@@ -11,6 +11,7 @@ Threshold = Callable[[Tensor, int, bool], Tensor]
 SHRINKS = torch.linspace(1.0, 0.15, 86)
 PERCENTILE = 0.9999
 BINS = 1024
+ROWS = 2048  # whose histograms are held at a time
 
 
 def minmax(rows: Tensor, bits: int, signed: bool) -> Tensor:
@@ -65,31 +66,36 @@ def entropy(rows: Tensor, bits: int, signed: bool) -> Tensor:
     ----------
     Migacz: 8-bit Inference with TensorRT, 2017 (GPU Technology Conference).
     """
-    return torch.stack([_least_divergent(row.abs(), highest(bits, signed) + 1) for row in rows])
+    levels = highest(bits, signed) + 1
+    return torch.cat([_least_divergent(part.abs(), levels) for part in rows.split(ROWS)])
 
 
 def _least_divergent(values: Tensor, levels: int) -> Tensor:
-    top = values.max()
-    if top == 0 or levels >= BINS:
+    """The threshold of each row of absolute values."""
+    top = values.amax(1)
+    if levels >= BINS:
         return top
-    histogram = torch.histc(values, BINS, 0, float(top))
-    best, kept = torch.inf, BINS
+    bin_of = (values / torch.where(top > 0, top, 1.0)[:, None] * BINS).long().clamp(max=BINS - 1)
+    histogram = torch.zeros(len(values), BINS).scatter_add_(1, bin_of, torch.ones_like(values))
+    best, kept = torch.full_like(top, torch.inf), torch.full_like(top, BINS)
     for bins in range(max(levels, BINS // 32), BINS + 1, 8):
-        reference = histogram[:bins].clone()
-        reference[-1] += histogram[bins:].sum()
+        reference = histogram[:, :bins].clone()
+        reference[:, -1] += histogram[:, bins:].sum(1)
         level = torch.arange(bins) * levels // bins
-        filled = (histogram[:bins] > 0).to(values.dtype)
-        mass = torch.zeros(levels).index_add_(0, level, histogram[:bins])
-        places = torch.zeros(levels).index_add_(0, level, filled)
-        spread = (mass / places.clamp(min=1))[level] * filled
-        divergence = _divergence(reference / reference.sum(), spread / spread.sum().clamp(min=1e-12))
-        if divergence < best:
-            best, kept = divergence, bins
+        filled = (histogram[:, :bins] > 0).to(values.dtype)
+        mass = torch.zeros(len(values), levels).index_add_(1, level, histogram[:, :bins])
+        places = torch.zeros(len(values), levels).index_add_(1, level, filled)
+        spread = (mass / places.clamp(min=1))[:, level] * filled
+        shares = (part / part.sum(1, keepdim=True).clamp(min=1e-12) for part in (reference, spread))
+        divergence = _divergence(*shares)
+        kept = torch.where(divergence < best, float(bins), kept)
+        best = torch.minimum(divergence, best)
     return top * kept / BINS
 
 
-def _divergence(p: Tensor, q: Tensor) -> float:
-    return float(torch.where(p > 0, p * (p.clamp(min=1e-12) / q.clamp(min=1e-9)).log(), 0.0).sum())
+def _divergence(p: Tensor, q: Tensor) -> Tensor:
+    """Kullback and Leibler's, of each row."""
+    return torch.where(p > 0, p * (p.clamp(min=1e-12) / q.clamp(min=1e-9)).log(), 0.0).sum(1)
 
 
 OBSERVERS: dict[str, Threshold] = {"minmax": minmax, "percentile": percentile, "mse": mse, "entropy": entropy}
@@ -104,16 +110,32 @@ def grid_for(threshold: Tensor, bits: int, signed: bool = True, block: int = 0) 
 def weight_grid(weight: Tensor, bits: int, observer: str = "mse", granularity: str = "channel", block: int = 0) -> Grid:
     """The symmetric grid of a weight: with one scale (tensor), one for each output (channel) or block of inputs.
 
-    With one bit, the scale is the mean absolute value, the best there is (Rastegari et al.: XNOR-Net, 2016).
+    Blocks lie within an output, so that with them granularity says nothing. With one bit, the scale is the mean
+    absolute value, the best there is (Rastegari et al.: XNOR-Net, 2016).
     """
     weight = weight.detach()
-    rows = weight.reshape(1, -1) if granularity == "tensor" else weight.reshape(len(weight), -1)
-    channels = len(rows)
-    if block:
-        rows = torch.nn.functional.pad(rows, (0, -rows.shape[1] % block)).reshape(-1, block)
-    grid = Grid(rows.abs().mean(1), 1) if bits == 1 else grid_for(OBSERVERS[observer](rows, bits, True), bits)
-    shape = () if granularity == "tensor" else (channels, -1) if block else (channels,)
-    return Grid(torch.where(grid.scale > 0, grid.scale, 1.0).reshape(shape), bits, block=block)
+    shape = (len(weight), -1) if block else () if granularity == "tensor" else (len(weight),)
+    if bits == 1:
+        scale = mean_magnitudes(weight, granularity, block)
+        return Grid(torch.where(scale > 0, scale, 1.0).reshape(shape), 1, block=block)
+    grid = grid_for(OBSERVERS[observer](_sharing(weight, granularity, block), bits, True), bits)
+    return Grid(grid.scale.reshape(shape), bits, block=block)
+
+
+def mean_magnitudes(weight: Tensor, granularity: str = "channel", block: int = 0) -> Tensor:
+    """The mean absolute value of the weights that share a scale, in a row."""
+    rows = _sharing(weight.abs(), granularity, block)
+    if not block:
+        return rows.mean(1)
+    return rows.sum(1) / _sharing(torch.ones_like(weight), granularity, block).sum(1)  # the last block may be short
+
+
+def _sharing(weight: Tensor, granularity: str, block: int) -> Tensor:
+    """The weights that share a scale as rows; short blocks are filled up with zeros."""
+    if not block:
+        return weight.reshape(1 if granularity == "tensor" else len(weight), -1)
+    rows = weight.reshape(len(weight), -1)
+    return torch.nn.functional.pad(rows, (0, -rows.shape[1] % block)).reshape(-1, block)
 
 
 def activation_grid(values: Tensor, bits: int, observer: str = "minmax") -> Grid:

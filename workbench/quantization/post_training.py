@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
 from workbench.evaluation import task_of
-from workbench.quantization.activations import observe
+from workbench.quantization.activations import DynamicGrid, Inputs, observe
 from workbench.quantization.aware import OnGrids
 from workbench.quantization.bias_correction import correct_bias, mean_outputs
 from workbench.quantization.equalization import equalize
@@ -37,7 +37,7 @@ def quantize(work: Work, step: Quantize, context: Context) -> None:
     _check(step, every)
     samples = context.dataset.calibration.inputs[: step.calibration_samples]
     batches = list(torch.from_numpy(context.dataset.prepare(samples)).split(BATCH))
-    layers = weighted(module, linear_only=real and step.mode != "static")
+    layers = weighted(module, linear_only=step.mode != "static")
     layers = {name: layers[name] for name in in_order_of_use(module, layers, batches[0][:1])}
 
     _fold(work)
@@ -45,10 +45,7 @@ def quantize(work: Work, step: Quantize, context: Context) -> None:
         work.notes.append(f"Equalized {equalize(module)} pairs of layers.")
     if step.smoothing > 0:
         work.notes.append(f"Smoothed what follows {smooth(module, batches, step.smoothing)} layer-norms.")
-    activations: dict[str, Grid] = {}
-    if step.activation_bits <= 16 and (step.mode == "static" or (step.mode == "dynamic" and not real)):
-        inputs = {name: 8 if step.keep_ends and name in _ends(layers) else step.activation_bits for name in layers}
-        activations = observe(module, layers, batches, inputs, step.observer)
+    activations = _activations(step, module, layers, batches)
     bits = _bits(work, step, context, layers, batches, activations)
     layers = {name: layer for name, layer in layers.items() if bits[name] != FLOATS}
     if not layers:
@@ -61,8 +58,7 @@ def quantize(work: Work, step: Quantize, context: Context) -> None:
     for done, (name, layer) in enumerate(layers.items()):  # each sees what the ones before it now give
         context.report(share=done / len(layers), message=f"Rounding {name} to {bits[name]} bits")
         before = layer.weight.detach().clone()
-        block = BLOCK if real and step.mode == "weight-only" else 0
-        grid, rounded = _rounded(work, step, name, layer, min(bits[name], most), block, batches)
+        grid, rounded = _rounded(work, step, name, layer, min(bits[name], most), batches)
         with torch.no_grad():
             layer.weight.copy_(rounded)
         work.grids[weight_name(name)] = grid
@@ -106,13 +102,25 @@ def _ends(layers: dict[str, Layer]) -> tuple[str, ...]:
     return (next(iter(layers)), next(reversed(layers))) if layers else ()
 
 
+def _activations(
+    step: Quantize, module: nn.Module, layers: dict[str, Layer], batches: list[Tensor]
+) -> dict[str, Inputs]:
+    """What flows into each layer is rounded to, where it is rounded at all."""
+    if step.activation_bits == FLOATS or step.mode == "weight-only":
+        return {}
+    bits = {name: 8 if step.keep_ends and name in _ends(layers) else step.activation_bits for name in layers}
+    if step.mode == "dynamic":
+        return {name: DynamicGrid(width) for name, width in bits.items()}
+    return {**observe(module, layers, batches, bits, step.observer)}
+
+
 def _bits(
     work: Work,
     step: Quantize,
     context: Context,
     layers: dict[str, Layer],
     batches: list[Tensor],
-    activations: dict[str, Grid],
+    activations: dict[str, Inputs],
 ) -> dict[str, int]:
     """How many bits each layer's weights get."""
     fixed = dict.fromkeys(_ends(layers), 8) if step.keep_ends else {}
@@ -137,7 +145,7 @@ def _fast_enough(
     context: Context,
     layers: dict[str, Layer],
     batches: list[Tensor],
-    activations: dict[str, Grid],
+    activations: dict[str, Inputs],
     fixed: dict[str, int],
 ) -> dict[str, int]:
     """Which layers become integers and which stay floats, for the latency that the step asks for."""
@@ -160,15 +168,20 @@ def _fast_enough(
     return chosen
 
 
+def _block(step: Quantize) -> int:
+    """How many inputs of an output share a scale; 0 where all do. What is simulated is what kernels would compute."""
+    return BLOCK if step.mode == "weight-only" else 0
+
+
 def _rounded(
-    work: Work, step: Quantize, name: str, layer: Layer, bits: int, block: int, batches: Sequence[Tensor]
+    work: Work, step: Quantize, name: str, layer: Layer, bits: int, batches: Sequence[Tensor]
 ) -> tuple[Grid, Tensor]:
     """A layer's grid, and its weight on it."""
     weight = layer.weight.detach().clone()
     if step.ternary and bits == 2:
         codes, grid = ternary(weight, step.granularity)
         return grid, grid.values(codes)
-    grid = weight_grid(weight, bits, step.weight_observer, step.granularity, block)
+    grid = weight_grid(weight, bits, step.weight_observer, step.granularity, _block(step))
     if step.rounding == "nearest":
         return grid, grid.nearest(weight)
     if not is_a_matrix(layer):

@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from workbench import Dataset, Pack, Prune, ShareWeights, WorkbenchError
+from workbench import Dataset, Pack, Prune, Quantize, ShareWeights, WorkbenchError
 from workbench.macs import count_macs
 from workbench.pruning.allocation import by_kind, by_layer, by_model
 from workbench.pruning.groups import Group, Member
 from workbench.pruning.latency_aware import LatencyAware, levels
+from workbench.quantization.observers import refit
 from workbench.runtimes import PACKED, RUNTIMES
 from workbench.steps.base import Context, Work
 
@@ -96,6 +97,24 @@ def test_bytes_are_those_of_the_exported_file(lenet5, few_digits, tmp_path):
         sizes.append(path.stat().st_size)
     assert sizes[1] <= 0.5 * sizes[0]
     assert f"{sizes[1] / sizes[0]:.1%} of the bytes of the file are left" in work.notes[0]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [Quantize(weight_bits=2, calibration_samples=16, simulate=True), ShareWeights(bits=2, conv_bits=2), Pack()],
+    ids=["simulated", "shared", "packed"],
+)
+def test_bytes_are_those_of_the_packed_file_where_one_will_ship(first, lenet5, few_digits, tmp_path):
+    context = Context(few_digits, copy.deepcopy(lenet5), runtime=RUNTIMES["torch"])
+    work, sizes = Work(lenet5), []
+    inputs = few_digits.prepare(few_digits.train.inputs[:2])
+    for step in (first, Prune(target="bytes", keep=0.5)):
+        step.apply(work, context)
+        refit(dict(work.module.named_parameters()), work.grids)
+        PACKED.export(work, inputs, inputs, tmp_path / "model.packed")
+        sizes.append((tmp_path / "model.packed").stat().st_size)
+    assert 0.4 * sizes[0] < sizes[1] <= 0.5 * sizes[0]
+    assert any(f"{sizes[1] / sizes[0]:.1%} of the bytes of the file are left" in note for note in work.notes)
 
 
 def test_bytes_and_latency_need_a_runtime(lenet5, few_digits):

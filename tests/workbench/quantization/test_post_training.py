@@ -59,6 +59,21 @@ def test_activations_have_their_bits_or_stay_floats(bits, quantized):
     assert quantized(activation_bits=32, simulate=True).activations == {}
 
 
+@pytest.mark.parametrize("bits", [2, 8])
+def test_dynamic_ranges_are_those_of_each_forward_pass(bits, quantized, digits):
+    work = quantized(mode="dynamic", weight_bits=bits, activation_bits=bits, simulate=True)
+    assert bool(work.simulated) == (bits == 2)
+    assert "fc1" in work.activations and {grid.bits for grid in work.activations.values()} == {bits}
+    seen: list[torch.Tensor] = []
+    inputs = torch.from_numpy(digits.prepare(digits.test.inputs[:8]))
+    with torch.no_grad(), rounded_inputs(work.module, work.activations):
+        handle = work.module.fc1.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
+        work.module(inputs), work.module(inputs * 1000)
+        handle.remove()
+    assert all(1 < len(values.unique()) <= 2**bits for values in seen)
+    assert seen[1].max() > 100 * seen[0].max(), "a range found on calibration samples would have clipped it"
+
+
 def test_what_runs_on_kernels_is_not_called_simulated(quantized):
     assert quantized().simulated == []
     assert quantized(simulate=True).simulated == [], "there is a kernel for it"
@@ -71,8 +86,11 @@ def test_what_has_no_kernel_says_so(quantized):
     assert "4-bit weights and 4-bit activations" in sentence and "'onnxruntime' has no kernels" in sentence
 
 
-def test_weight_only_takes_the_linear_layers_in_blocks(quantized):
-    work = quantized(mode="weight-only", weight_bits=4)
+@pytest.mark.parametrize("granularity", ["channel", "tensor"])
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 8])
+def test_weight_only_takes_the_linear_layers_in_blocks_with_kernels_or_without(quantized, bits, granularity):
+    work = quantized(mode="weight-only", weight_bits=bits, granularity=granularity, simulate=True)
+    assert bool(work.simulated) == (bits not in (4, 8))
     assert set(work.grids) == {"fc1.weight", "fc2.weight"} and on_grids(work)
     assert all(grid.block == 32 for grid in work.grids.values())
     assert work.activations == {}
@@ -114,8 +132,9 @@ def test_where_sums_of_products_would_overflow_weights_take_seven_bits(quantized
     assert {grid.bits for grid in quantized(mode="weight-only").grids.values()} == {8}
 
 
-def test_an_integer_file_answers_as_its_fake_quantized_module(quantized, digits, tmp_path):
-    work, inputs = quantized(), digits.prepare(digits.test.inputs[:64])
+@pytest.mark.parametrize("mode", ["static", "dynamic"])
+def test_an_integer_file_answers_as_its_fake_quantized_module(mode, quantized, digits, tmp_path):
+    work, inputs = quantized(mode=mode), digits.prepare(digits.test.inputs[:64])
     runtime = load_runtime("onnxruntime")
     runtime.export(work, inputs[:2], inputs, tmp_path / "model.onnx")
     with torch.no_grad(), rounded_inputs(work.module, work.activations):
@@ -163,6 +182,8 @@ def test_a_latency_budget_without_real_static_integers_is_refused(knobs):
 def test_bits_between_the_widest_grid_and_floats_are_refused():
     with pytest.raises(WorkbenchError, match="'fc1' can't have 20 bits"):
         Quantize(layers={"fc1": 20})
+    with pytest.raises(WorkbenchError, match=r"Activations can't have 24 bits\. Give 1 to 16, or 32"):
+        Quantize(activation_bits=24, simulate=True)
 
 
 def test_a_layer_that_is_not_there_is_refused_with_those_that_are(quantized):
