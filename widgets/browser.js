@@ -137,7 +137,15 @@ function render({ model, el }) {
     nameHandles(root() ?? el);
     leadToLessons(root() ?? el, model.get("why"));
   };
-  const names = new MutationObserver(name);
+  let waiting = false;  // of all the changes between two frames, one look is enough
+  const names = new MutationObserver(() => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      name();
+    });
+  });
   const start = () => {
     if (!root()) return requestAnimationFrame(start);
     model.set("seen", model.get("seen") + 1);

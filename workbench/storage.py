@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS openings (
 CREATE TABLE IF NOT EXISTS labels (trial INTEGER PRIMARY KEY, label TEXT NOT NULL);
 """
 FINISHED = ("complete", "failed", "cancelled")
+SETTLED = 100_000_000  # nanoseconds after which a further change has another time, however coarse the clock of files
 
 
 class Record(BaseModel):
@@ -82,6 +83,8 @@ class Storage:
 
     def __init__(self, path: Path):
         self.path = path
+        self._known: tuple[tuple, list[Record]] = (), []  # what `records` read last
+        self._read: dict[str, Record] = {}
         try:
             (path / "trials").mkdir(parents=True, exist_ok=True)
             with self._connect() as database:
@@ -157,10 +160,24 @@ class Storage:
         return _read(row[0])
 
     def records(self) -> list[Record]:
-        """All trials, by number."""
-        with self._connect() as database:
-            rows = database.execute("SELECT record FROM trials ORDER BY number").fetchall()
-        return [_read(row[0]) for row in rows]
+        """All trials, by number, to read: what didn't change since the last time is the same object."""
+        written = self._written()
+        if not written or self._known[0] != written:
+            with self._connect() as database:
+                rows = database.execute("SELECT record FROM trials ORDER BY number").fetchall()
+            known = self._read
+            self._read = {text: known.get(text) or _read(text) for (text,) in rows}
+            self._known = written, list(self._read.values())
+        return list(self._known[1])
+
+    def _written(self) -> tuple:
+        """When the database was written last; () where that is too lately to tell it from what comes next."""
+        try:
+            found = (self.path / "study.db").stat()
+        except OSError:  # whoever then asks the database is told why
+            return ()
+        settled = time.time_ns() - found.st_mtime_ns > SETTLED
+        return (found.st_ino, found.st_mtime_ns, found.st_size) if settled else ()
 
     def explain(self, number: int, reason: str) -> None:
         """Say better why a trial failed or was cancelled."""

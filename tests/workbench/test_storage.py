@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
@@ -33,6 +34,22 @@ def test_every_trial_gets_a_number_and_a_folder_of_its_own_whoever_asks(tmp_path
         records = list(pool.map(lambda _: _add(Storage(tmp_path)), range(24)))
     assert sorted(record.number for record in records) == list(range(24))
     assert all(Storage(tmp_path).folder(number).is_dir() for number in range(24))
+
+
+def test_what_did_not_change_is_not_read_again_and_what_another_process_wrote_is_seen_at_once(tmp_path):
+    mine, theirs = Storage(tmp_path), Storage(tmp_path)
+    _add(mine, state="complete")
+    for turn in range(30):  # faster than the clock of files
+        added = _add(theirs, state="running")
+        assert [record.state for record in mine.records()][1:] == ["failed"] * turn + ["running"]
+        added.state = "failed"
+        theirs.save(added)
+        assert mine.records()[-1].state == "failed"
+    time.sleep(0.2)
+    before = mine.records()
+    _add(theirs)
+    assert all(old is new for old, new in zip(before, mine.records()[:-1], strict=True))
+    assert all(old is new for old, new in zip(mine.records(), mine.records(), strict=True))
 
 
 def test_facts_come_back(tmp_path):
