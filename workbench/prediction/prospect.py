@@ -199,7 +199,7 @@ def _weight_ratio(prospect: Prospect, step: Prune) -> float:
 
 def _slim(prospect: Prospect, step: Step) -> None:
     assert isinstance(step, Slim)
-    _prune(prospect, Prune(ratio=step.ratio, scope=step.scope, round_to=step.round_to))
+    _prune(prospect, Prune(ratio=step.ratio, scope=step.scope, round_to=step.round_to, layers=step.layers))
     _train(prospect, step)
 
 

@@ -24,6 +24,10 @@ class BinaryGrid(nn.Module):
     That scale, for each output, each block of inputs or the whole tensor, is the one of the least squared error. The
     sign's gradient is taken for that of a straight line between -1 and 1; the scale's own gradient flows too.
 
+    The scale is computed from the weights at every pass, as in XNOR-Net, and not a parameter that is learned, as those
+    of wider grids are (LSQ). XNOR-Net's K, a scale for each place of binary inputs, is absent: what flows into a layer
+    has one scale for all places, and that one is learned.
+
     Parameters
     ----------
     start : Grid

@@ -18,7 +18,8 @@ class Quantize(Step):
 
     The weights are rounded onto their grid at once, after training; any training later in the recipe is then
     quantization-aware: weights and what flows between layers are rounded in every forward pass, and the scales are
-    learned too. What the runtime has kernels for runs on them; what it has none for is refused, or simulated.
+    learned too (that of binary and of ternary weights follows from the weights, and dynamic ranges from what flows).
+    What the runtime has kernels for runs on them; what it has none for is refused, or simulated.
 
     References
     ----------

@@ -46,10 +46,13 @@ TRAINED = Finetune(epochs=1, batch_size=64)
         low(2, ternary=True),
         low(1),
         low(2, activation_bits=2),
+        low(4, activation_bits=1),
+        low(8, activation_bits=1),
+        low(1, activation_bits=1),
         low(1, activation_bits=1, mode="dynamic"),
         low(1, mode="weight-only"),
     ],
-    ids=["2-bit", "ternary", "binary", "2-bit-both", "binary-dynamic", "binary-weight-only"],
+    ids=lambda step: f"{step.mode}-{step.weight_bits}-{step.activation_bits}{'-ternary' * step.ternary}",
 )
 def test_training_after_quantizing_beats_quantizing_alone(step, zoo_lenet5, digits):
     before, after = (carried_out(steps, zoo_lenet5, digits) for steps in ([step], [step, TRAINED]))
