@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS openings (
 CREATE TABLE IF NOT EXISTS labels (trial INTEGER PRIMARY KEY, label TEXT NOT NULL);
 """
 FINISHED = ("complete", "failed", "cancelled")
+LOST = "The process that ran this trial was ended from outside. Run the recipe again."
 SETTLED = 100_000_000  # nanoseconds after which a further change has another time, however coarse the clock of files
 
 
@@ -51,6 +52,8 @@ class Record(BaseModel):
     """What was foreseen before it ran, where the study could."""
     process: tuple[int, float] | None = None
     """The process that carries it out: its number and the time it was created."""
+    resumed: bool = False
+    """Whether it was begun once more after its process had gone."""
 
 
 class Label(BaseModel):
@@ -221,9 +224,29 @@ class Storage:
         for row in rows:
             record = _read(row[0])
             if record.process is not None and not alive(*record.process):
-                record.state = "failed"
-                record.reason = "The process that ran this trial was ended from outside. Run the recipe again."
+                record.state, record.reason = "failed", LOST
                 self.save(record)
+
+    def reclaim(self) -> list[int]:
+        """Make this process the one that carries out the trials whose process is gone, each once; their numbers."""
+        deleted = {number for number, label in self.labels().items() if label.deleted}
+        claimed = []
+        with self._connect() as database:
+            database.execute("BEGIN IMMEDIATE")
+            rows = database.execute("SELECT record FROM trials WHERE state IN ('waiting', 'running', 'failed')")
+            for record in [_read(text) for (text,) in rows.fetchall()]:
+                gone = record.process is not None and not alive(*record.process)
+                lost = record.reason == LOST if record.state == "failed" else gone
+                if not lost or record.resumed or record.number in deleted:
+                    continue
+                record.state, record.reason, record.resumed, record.process = "waiting", "", True, this_process()
+                database.execute(
+                    "UPDATE trials SET state = ?, record = ? WHERE number = ?",
+                    (record.state, record.model_dump_json(), record.number),
+                )
+                claimed.append(record.number)
+            database.execute("COMMIT")
+        return claimed
 
     def open_test(self, number: int) -> int:
         """Count one opening of the test split; returns its number."""

@@ -89,6 +89,28 @@ def test_only_trials_whose_process_is_gone_are_marked_as_failed(tmp_path, state)
     assert "ended from outside" in storage.record(lost.number).reason
 
 
+@pytest.mark.parametrize("marked", [False, True])
+def test_a_trial_whose_process_is_gone_is_taken_up_by_one_other_and_only_once(tmp_path, marked):
+    storage = Storage(tmp_path)
+    gone = _ended_process()
+    for state in ("running", "waiting"):
+        _add(storage, state=state, process=gone)
+    _add(storage, state="running", process=this_process())
+    _add(storage, state="failed", reason="It does not fit.", process=gone)
+    deleted = _add(storage, state="running", process=gone)
+    storage.label(deleted.number, deleted=True)
+    if marked:
+        storage.mark_lost()
+    with ThreadPoolExecutor(4) as pool:
+        claimed = list(pool.map(lambda _: Storage(tmp_path).reclaim(), range(4)))
+    assert sorted(claimed) == [[], [], [], [0, 1]]
+    taken = storage.record(0)
+    assert (taken.state, taken.reason, taken.process) == ("waiting", "", this_process())
+    taken.process = gone
+    storage.save(taken)
+    assert storage.reclaim() == []
+
+
 @pytest.mark.parametrize("place", ["a file", "under a file"])
 def test_a_folder_that_cannot_be_used_is_refused(tmp_path, place):
     (tmp_path / "file").write_text("not a folder")
