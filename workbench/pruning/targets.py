@@ -15,7 +15,7 @@ from workbench.latency import wall_clock
 from workbench.macs import count_macs
 from workbench.on_device import exported, runtime_of, timed, timing
 from workbench.pruning.groups import MOST
-from workbench.quantization.observers import refit
+from workbench.quantization.grids import refit
 from workbench.runtimes import PACKED
 from workbench.steps.base import Context, Work
 from workbench.steps.prune import Prune

@@ -17,10 +17,10 @@ from workbench.quantization.bias_correction import correct_bias, mean_outputs
 from workbench.quantization.equalization import equalize
 from workbench.quantization.folding import fold
 from workbench.quantization.grid import Grid
+from workbench.quantization.grids import weight_grid
 from workbench.quantization.layer_times import layer_times, measured, without_grids
 from workbench.quantization.layers import Layer, graph_of, in_order_of_use, is_a_matrix, weight_name, weighted
 from workbench.quantization.mixed import CANDIDATES, allocate, sensitivity
-from workbench.quantization.observers import weight_grid
 from workbench.quantization.rounding import ROUNDINGS, second_moments
 from workbench.quantization.smoothing import smooth
 from workbench.quantization.ternary import ternary
