@@ -145,7 +145,13 @@ class Workbench(w.VBox):
         self._choose(done[-1] if done else None, load=False)
         self.forecast.ask(self.study, self.editor.current)
         if not self.browser.links or self.browser.query:
-            self._measure_baseline(self.study)
+            self._go_on(self.study)
+
+    def _go_on(self, study: Study) -> None:
+        """Take up the work that an earlier page left undone, and show what is under way."""
+        for job in self.workers.resume(study):
+            self.work.watch(job)
+        self._measure_baseline(study)
 
     def _measure_baseline(self, study: Study) -> None:
         """Queue the baseline where it is neither measured nor under way, so that its progress is seen too."""
@@ -258,7 +264,7 @@ class Workbench(w.VBox):
             self._set_study(self.pickers.find(self.folder, name))
             self._opened()
         elif self.study is not None:
-            self._measure_baseline(self.study)
+            self._go_on(self.study)
         if number.isdecimal():
             self._choose(int(number))
 

@@ -92,6 +92,15 @@ function plotTool(button) {
     save(`${view.model.title.text.toLowerCase().replaceAll(" ", "-")}.svg`, "image/svg+xml", view.export("svg").ctx.get_serialized_svg(true));
 }
 
+// While the plots fill the screen they take its height, too.
+function stretch() {
+  for (const panel of document.querySelectorAll(".wb-plot")) for (const { model } of figures(panel)) {
+    const full = document.fullscreenElement === panel;
+    if (full) panel.dataset.height ??= model.height;
+    if (panel.dataset.height) model.height = full ? innerHeight - 80 : Number(panel.dataset.height);
+  }
+}
+
 function render({ model, el }) {
   el.style.display = "none";
   const root = () => el.closest(".wb-app");
@@ -137,7 +146,15 @@ function render({ model, el }) {
     nameHandles(root() ?? el);
     leadToLessons(root() ?? el, model.get("why"));
   };
-  const names = new MutationObserver(name);
+  let waiting = false;  // of all the changes between two frames, one look is enough
+  const names = new MutationObserver(() => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      name();
+    });
+  });
   const start = () => {
     if (!root()) return requestAnimationFrame(start);
     model.set("seen", model.get("seen") + 1);
@@ -151,6 +168,7 @@ function render({ model, el }) {
   start();
   themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
   system.addEventListener("change", paint);
+  document.addEventListener("fullscreenchange", stretch);
   model.on("change:wish", paint);
   model.on("change:address", write);
   if (model.get("links")) {
@@ -161,6 +179,7 @@ function render({ model, el }) {
     themes.disconnect();
     names.disconnect();
     system.removeEventListener("change", paint);
+    document.removeEventListener("fullscreenchange", stretch);
   };
 }
 

@@ -11,16 +11,17 @@ function render({ model, el }) {
   list.setAttribute("role", "tree");
   el.append(list);
 
-  const rows = () => [...list.children];
+  let byNumber = new Map(), marked;
   const mark = () => {
-    const chosen = model.get("chosen");
-    for (const row of rows()) {
-      const mine = Number(row.dataset.number) === chosen;
-      row.setAttribute("aria-selected", mine);
-      row.tabIndex = mine ? 0 : -1;
-      if (mine) row.scrollIntoView({ block: "nearest" });
+    const row = byNumber.get(model.get("chosen"));
+    for (const old of [marked, list.firstChild]) {
+      old?.setAttribute("aria-selected", false);
+      if (old) old.tabIndex = -1;
     }
-    if (chosen < 0 && list.firstChild) list.firstChild.tabIndex = 0;
+    row?.setAttribute("aria-selected", true);
+    if (row ?? list.firstChild) (row ?? list.firstChild).tabIndex = 0;
+    row?.scrollIntoView({ block: "nearest" });
+    marked = row;
   };
   const choose = (row) => {
     if (!row) return;
@@ -30,10 +31,14 @@ function render({ model, el }) {
   };
   const draw = () => {
     list.setAttribute("aria-label", model.get("name"));
+    byNumber = new Map();
     list.replaceChildren(
       ...model.get("rows").map((facts) => {
         const row = document.createElement("li");
         row.setAttribute("role", "treeitem");
+        row.setAttribute("aria-selected", false);
+        row.tabIndex = -1;
+        byNumber.set(facts.number, row);
         row.setAttribute("aria-level", facts.level + 1);
         row.dataset.number = facts.number;
         row.classList.toggle("wb-row-failed", facts.failed);
@@ -51,7 +56,7 @@ function render({ model, el }) {
     mark();
   };
   list.onkeydown = (event) => {
-    const all = rows(), at = all.indexOf(event.target);
+    const all = [...list.children], at = all.indexOf(event.target);
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 }[event.key];
     if (to === undefined) return;
     event.preventDefault();

@@ -160,8 +160,7 @@ class TradeoffPlot(w.VBox):
         baseline = next((t for t in trials if not len(t.recipe)), None)
         rows = [_row(t, baseline) for t in trials] if baseline else []
         columns: dict[str, list] = {name: [r[name] for r in rows] for name in COLUMNS}
-        if any(columns[name] != list(self.source.data[name]) for name in COLUMNS):
-            self.source.data = columns
+        _draw(self.source, columns)
         if baseline and baseline.metrics:
             self._scale(baseline.metrics.score)
         lost = _margin([t for t in everything if t.finished and t.state != "complete"])
@@ -332,6 +331,16 @@ def _ahead(plot: Any, x: str, source: ColumnDataSource) -> Any:
     plot.segment(x, "accuracy_low", x, "accuracy_high", **look)
     plot.segment(f"{x}_low", "accuracy", f"{x}_high", "accuracy", **look)
     return plot.scatter(x, "accuracy", marker="circle", size=17, fill_alpha=0.0, **look)
+
+
+def _draw(source: ColumnDataSource, columns: dict[str, list]) -> None:
+    """Show these columns: where only rows were added, the others aren't sent again."""
+    drawn = {name: list(values) for name, values in source.data.items()}
+    count = len(drawn["number"])
+    if {name: values[:count] for name, values in columns.items()} != drawn:
+        source.data = columns
+    elif len(columns["number"]) > count:
+        source.stream({name: values[count:] for name, values in columns.items()})
 
 
 def _margin(trials: list[Trial]) -> dict[str, list]:

@@ -1,5 +1,6 @@
 """Recipes in the words of the page."""
 
+import functools
 from typing import Any
 
 from workbench import Recipe
@@ -7,6 +8,7 @@ from workbench.knobs import Knob, knobs
 from workbench.steps import Step
 
 
+@functools.lru_cache(maxsize=4096)
 def recipe_words(recipe: Recipe) -> str:
     """A recipe in a few words: ``Prune 50%, Quantize 8 bits``."""
     return ", ".join(f"{type(step).__name__} {knob_words(step)}".strip() for step in recipe) or "Baseline"

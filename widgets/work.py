@@ -45,7 +45,9 @@ class WorkBar(w.HBox):
         self._rest()
 
     def watch(self, job: Job) -> None:
-        """Follow a job until it ends."""
+        """Follow a job until it ends, unless it is followed already."""
+        if any((job.study.path, job.number) == (known.study.path, known.number) for known in self._jobs):
+            return
         self._jobs.append(job)
         self._list()
         threading.Thread(target=self._follow, daemon=True).start()

@@ -17,7 +17,7 @@ from workbench.errors import Cancelled, WorkbenchError
 from workbench.measure import Setting, answers, measure
 from workbench.metrics import Metrics
 from workbench.models import fresh_model
-from workbench.quantization.observers import refit
+from workbench.quantization.grids import refit
 from workbench.recipe import Recipe
 from workbench.runtimes import PACKED, runtime_of
 from workbench.steps.base import Context, Work

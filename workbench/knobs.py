@@ -1,5 +1,6 @@
 """One declaration per knob: validation, slider, search range, command line and reference page all follow from it."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
@@ -80,9 +81,10 @@ def knob(
     return Field(default, ge=ge, le=le, description=help, json_schema_extra=extra)
 
 
-def knobs(step: type[BaseModel]) -> list[Knob]:
+@functools.cache
+def knobs(step: type[BaseModel]) -> tuple[Knob, ...]:
     """The knobs of a step, in the order of their declaration."""
-    return [_knob(name, field) for name, field in step.model_fields.items()]
+    return tuple(_knob(name, field) for name, field in step.model_fields.items())
 
 
 def _knob(name: str, field: FieldInfo) -> Knob:

@@ -49,6 +49,8 @@ def front(trials: Sequence["Trial"], names: Sequence[str]) -> list["Trial"]:
     for name in names:
         lookup(OBJECTIVES, name, "objective")
     measured = [(trial, trial.metrics) for trial in trials if trial.metrics]
+    if not measured:
+        return []
     table = np.array([[_figure(trial, metrics, name) for name in names] for trial, metrics in measured])
     if "energy" in names and any(m.energy and m.energy.measured for _, m in measured):
         estimated = [not (m.energy and m.energy.measured) for _, m in measured]
@@ -59,14 +61,29 @@ def front(trials: Sequence["Trial"], names: Sequence[str]) -> list["Trial"]:
                 f"No trial has the objective '{name}'.",
                 "Choose 'score', which every model has." if name == "accuracy" else "Choose another one.",
             )
-    known = [(trial, row) for (trial, _), row in zip(measured, table, strict=True) if np.isfinite(row).all()]
-    rows = np.array([row for _, row in known])
-    found = []
-    for index, (trial, row) in enumerate(known):
-        others = np.delete(rows, index, axis=0)
-        if not ((others >= row).all(axis=1) & (others > row).any(axis=1)).any():
-            found.append(trial)
-    return found
+    known = np.isfinite(table).all(axis=1).nonzero()[0]
+    return [measured[index][0] for index in known[unbeaten(table[known])]]
+
+
+def unbeaten(rows: np.ndarray) -> np.ndarray:
+    """Whether no other row beats a row: as good in every column, and better in one.
+
+    Parameters
+    ----------
+    rows : numpy.ndarray
+        Shape (N, objectives), float64, the larger the better.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (N,), bool.
+    """
+    different, place = np.unique(rows, axis=0, return_inverse=True)  # sorted: whatever beats a row comes after it
+    kept = np.zeros(len(different), dtype=bool)
+    for index in reversed(range(len(different))):
+        row, others = different[index], different[kept]
+        kept[index] = not ((others >= row).all(axis=1) & (others > row).any(axis=1)).any()
+    return kept[place.reshape(-1)]
 
 
 def _figure(trial: "Trial", metrics: Metrics, name: str) -> float:

@@ -29,9 +29,10 @@ class Recipe:
         If the steps can't follow each other in this order.
     """
 
-    __slots__ = ("seed", "steps")
+    __slots__ = ("_hash", "seed", "steps")
     steps: tuple[Step, ...]
     seed: int
+    _hash: str
 
     def __init__(self, steps: Iterable[Step] = (), seed: int = 0):
         steps = tuple(steps)
@@ -43,6 +44,7 @@ class Recipe:
             raise WorkbenchError(f"The seed can't be {seed}.", "Give a whole number from 0 to 4294967295.")
         object.__setattr__(self, "steps", steps)
         object.__setattr__(self, "seed", int(seed))
+        object.__setattr__(self, "_hash", "")  # told when somebody asks
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("A recipe is immutable; make another one.")
@@ -54,7 +56,7 @@ class Recipe:
         return len(self.steps)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Recipe) and self.to_dict() == other.to_dict()
+        return self is other or (isinstance(other, Recipe) and self.to_dict() == other.to_dict())
 
     def __hash__(self) -> int:
         return hash(self.hash)
@@ -74,8 +76,10 @@ class Recipe:
     @property
     def hash(self) -> str:
         """SHA-256 (16 hex digits) over every knob of every step, defaults included, and the seed."""
-        canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        if not self._hash:
+            canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+            object.__setattr__(self, "_hash", hashlib.sha256(canonical.encode()).hexdigest()[:16])
+        return self._hash
 
     def describe(self) -> str:
         """The recipe in a line, such as ``Prune(ratio=0.3) + Quantize``."""

@@ -12,7 +12,6 @@ from pathlib import Path
 from workbench.errors import WorkbenchError
 from workbench.shipped import shipped
 
-IDLE_SECONDS = 3600  # a kernel that nobody uses for so long is ended; its study is on disk
 LARGEST_MESSAGE = 210_000_000  # bytes: a little more than the largest file that is taken
 LESSON = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -27,7 +26,7 @@ h2:target {{ text-decoration: underline; }}
 """
 
 
-def serve_app(host: str, port: int, browser: bool, path: Path) -> int:
+def serve_app(host: str, port: int, browser: bool, path: Path, idle: int = 3600) -> int:
     """Serve the page until it is stopped; returns the server's exit status.
 
     Parameters
@@ -37,6 +36,8 @@ def serve_app(host: str, port: int, browser: bool, path: Path) -> int:
         Whether to open the page.
     path : pathlib.Path
         Folder of the studies.
+    idle : int
+        Seconds after which the kernel of a page that nobody has open is ended; its study is on disk.
     """
     _need("voila")
     try:
@@ -44,11 +45,12 @@ def serve_app(host: str, port: int, browser: bool, path: Path) -> int:
     except OSError as error:
         raise WorkbenchError(f"The folder {path} can't be made: {error}.", "Choose another with --path.") from error
     command = [
-        *(sys.executable, "-m", "voila", str(shipped("notebooks/app.ipynb"))),
+        *(sys.executable, "-m", "widgets.server", str(shipped("notebooks/app.ipynb"))),
         *(f"--Voila.ip={host}", f"--port={port}", f"--show_tracebacks={False}", "--strip_sources=True"),
         *("--preheat_kernel=True", "--pool_size=1"),
+        "--VoilaConfiguration.extension_denylist=['jupyterlab_pygments']",  # of scripts, only those that draw the page
         f"--Voila.tornado_settings={{'websocket_max_message_size': {LARGEST_MESSAGE}}}",  # uploads come this way
-        *(f"--MappingKernelManager.cull_idle_timeout={IDLE_SECONDS}", "--MappingKernelManager.cull_interval=60"),
+        *(f"--MappingKernelManager.cull_idle_timeout={idle}", f"--MappingKernelManager.cull_interval={min(60, idle)}"),
     ]
     if not browser:
         command.append("--no-browser")

@@ -25,6 +25,8 @@ CREATE TABLE IF NOT EXISTS openings (
 CREATE TABLE IF NOT EXISTS labels (trial INTEGER PRIMARY KEY, label TEXT NOT NULL);
 """
 FINISHED = ("complete", "failed", "cancelled")
+LOST = "The process that ran this trial was ended from outside. Run the recipe again."
+SETTLED = 100_000_000  # nanoseconds after which a further change has another time, however coarse the clock of files
 
 
 class Record(BaseModel):
@@ -50,6 +52,8 @@ class Record(BaseModel):
     """What was foreseen before it ran, where the study could."""
     process: tuple[int, float] | None = None
     """The process that carries it out: its number and the time it was created."""
+    resumed: bool = False
+    """Whether it was begun once more after its process had gone."""
 
 
 class Label(BaseModel):
@@ -82,6 +86,8 @@ class Storage:
 
     def __init__(self, path: Path):
         self.path = path
+        self._known: tuple[tuple, list[Record]] = (), []  # what `records` read last
+        self._read: dict[str, Record] = {}
         try:
             (path / "trials").mkdir(parents=True, exist_ok=True)
             with self._connect() as database:
@@ -157,10 +163,24 @@ class Storage:
         return _read(row[0])
 
     def records(self) -> list[Record]:
-        """All trials, by number."""
-        with self._connect() as database:
-            rows = database.execute("SELECT record FROM trials ORDER BY number").fetchall()
-        return [_read(row[0]) for row in rows]
+        """All trials, by number, to read: what didn't change since the last time is the same object."""
+        written = self._written()
+        if not written or self._known[0] != written:
+            with self._connect() as database:
+                rows = database.execute("SELECT record FROM trials ORDER BY number").fetchall()
+            known = self._read
+            self._read = {text: known.get(text) or _read(text) for (text,) in rows}
+            self._known = written, list(self._read.values())
+        return list(self._known[1])
+
+    def _written(self) -> tuple:
+        """When the database was written last; () where that is too lately to tell it from what comes next."""
+        try:
+            found = (self.path / "study.db").stat()
+        except OSError:  # whoever then asks the database is told why
+            return ()
+        settled = time.time_ns() - found.st_mtime_ns > SETTLED
+        return (found.st_ino, found.st_mtime_ns, found.st_size) if settled else ()
 
     def explain(self, number: int, reason: str) -> None:
         """Say better why a trial failed or was cancelled."""
@@ -204,9 +224,29 @@ class Storage:
         for row in rows:
             record = _read(row[0])
             if record.process is not None and not alive(*record.process):
-                record.state = "failed"
-                record.reason = "The process that ran this trial was ended from outside. Run the recipe again."
+                record.state, record.reason = "failed", LOST
                 self.save(record)
+
+    def reclaim(self) -> list[int]:
+        """Make this process the one that carries out the trials whose process is gone, each once; their numbers."""
+        deleted = {number for number, label in self.labels().items() if label.deleted}
+        claimed = []
+        with self._connect() as database:
+            database.execute("BEGIN IMMEDIATE")
+            rows = database.execute("SELECT record FROM trials WHERE state IN ('waiting', 'running', 'failed')")
+            for record in [_read(text) for (text,) in rows.fetchall()]:
+                gone = record.process is not None and not alive(*record.process)
+                lost = record.reason == LOST if record.state == "failed" else gone
+                if not lost or record.resumed or record.number in deleted:
+                    continue
+                record.state, record.reason, record.resumed, record.process = "waiting", "", True, this_process()
+                database.execute(
+                    "UPDATE trials SET state = ?, record = ? WHERE number = ?",
+                    (record.state, record.model_dump_json(), record.number),
+                )
+                claimed.append(record.number)
+            database.execute("COMMIT")
+        return claimed
 
     def open_test(self, number: int) -> int:
         """Count one opening of the test split; returns its number."""

@@ -20,7 +20,7 @@ from workbench.recipe import Recipe
 from workbench.runtimes import load_runtime
 from workbench.speeds import Speeds
 from workbench.steps import Distill, Quantize
-from workbench.storage import Label, Storage, this_process
+from workbench.storage import Label, Record, Storage, this_process
 from workbench.trial import Trial
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ class Study(Foresight, Speeds):
         settings["hashes"] = _hashes(model, dataset)
         self.path = Path(path or Path("runs", study_folder(title, data, runtime, device))).resolve()
         self.storage = Storage(self.path)
+        self._seen: dict[int, tuple[Record, Trial]] = {}
         known = self.storage.settings()
         differing = [key for key, value in settings.items() if known and known.get(key) != value]
         if differing:
@@ -167,7 +168,12 @@ class Study(Foresight, Speeds):
         """Every trial that was not deleted, by number; the baseline is number 0."""
         labels = self.storage.labels()
         deleted = {number for number, label in labels.items() if label.deleted}
-        return [Trial(self, record) for record in self.storage.records() if record.number not in deleted]
+        known, now = self._seen, {}
+        for record in self.storage.records():
+            kept = known.get(record.number)
+            now[record.number] = kept if kept and kept[0] is record else (record, Trial(self, record))
+        self._seen = now
+        return [trial for number, (_, trial) in now.items() if number not in deleted]
 
     @property
     def baseline(self) -> Trial:

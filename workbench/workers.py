@@ -79,6 +79,25 @@ class Job:
             timer.start()
 
 
+class Elsewhere(Job):
+    """A trial that waits or runs for another page or process; it can be watched and stopped from here."""
+
+    def __init__(self, study: Study, number: int):
+        super().__init__(study, number, b"")
+
+    def done(self) -> bool:
+        record = self.study.storage.record(self.number)
+        return record.state in FINISHED or (record.process is not None and not alive(*record.process))
+
+    def result(self, timeout: float | None = None) -> Trial:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self.done():
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError(f"Trial {self.number} is still {self.trial().state}.")
+            time.sleep(0.1)
+        return self.trial()
+
+
 class LocalWorkers:
     """A pool of processes on this machine.
 
@@ -108,6 +127,21 @@ class LocalWorkers:
         if len(recipe) and not known:
             self._enqueue(study, Recipe(), pickled)
         return self._enqueue(study, recipe, pickled)
+
+    def resume(self, study: Study) -> list[Job]:
+        """Queue the trials again, each once, whose process is gone: with a closed page, or a kernel that was ended.
+
+        Returns
+        -------
+        list of Job
+            All that is under way in the study, by number, also what other pages have asked for.
+        """
+        pickled = _pickled(study)
+        jobs = {number: Job(study, number, pickled) for number in study.storage.reclaim()}
+        for job in jobs.values():
+            self._schedule(job, retry=True)
+        under_way = [record.number for record in study.storage.records() if record.state not in FINISHED]
+        return [jobs.get(number) or Elsewhere(study, number) for number in under_way]
 
     def ask(self, study: Study, number: int, question: str, against: int | None = None) -> "Future[Answer]":
         """Have a question of `workbench.questions` answered, after what waits already.
@@ -217,7 +251,7 @@ def _execute(pickled: bytes, number: int) -> None:
     study: Study = cloudpickle.loads(pickled)
     with _machine():
         if study.storage.record(number).state not in FINISHED:
-            study.execute(number, on_progress=_stop_if_alone)
+            study.execute(number, on_progress=_end_if_alone)
 
 
 def _answer(pickled: bytes, number: int, question: str, against: int | None) -> Answer:
@@ -238,11 +272,21 @@ def _machine() -> FileLock:
     return FileLock(folder / f"compression-workbench-{getpass.getuser()}.lock")
 
 
+def _alone() -> bool:
+    parent = multiprocessing.parent_process()
+    return parent is not None and not parent.is_alive()
+
+
 def _stop_if_alone(facts: dict[str, Any]) -> None:
     """Nobody waits for a worker whose page is gone: it must not keep the machine busy."""
-    parent = multiprocessing.parent_process()
-    if parent is not None and not parent.is_alive():
+    if _alone():
         raise Cancelled
+
+
+def _end_if_alone(facts: dict[str, Any]) -> None:
+    """As above, without a word: nobody cancelled the trial, and whoever opens the study next resumes it."""
+    if _alone():
+        os._exit(1)
 
 
 def _nothing() -> None:

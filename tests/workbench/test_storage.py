@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
@@ -33,6 +34,22 @@ def test_every_trial_gets_a_number_and_a_folder_of_its_own_whoever_asks(tmp_path
         records = list(pool.map(lambda _: _add(Storage(tmp_path)), range(24)))
     assert sorted(record.number for record in records) == list(range(24))
     assert all(Storage(tmp_path).folder(number).is_dir() for number in range(24))
+
+
+def test_what_did_not_change_is_not_read_again_and_what_another_process_wrote_is_seen_at_once(tmp_path):
+    mine, theirs = Storage(tmp_path), Storage(tmp_path)
+    _add(mine, state="complete")
+    for turn in range(30):  # faster than the clock of files
+        added = _add(theirs, state="running")
+        assert [record.state for record in mine.records()][1:] == ["failed"] * turn + ["running"]
+        added.state = "failed"
+        theirs.save(added)
+        assert mine.records()[-1].state == "failed"
+    time.sleep(0.2)
+    before = mine.records()
+    _add(theirs)
+    assert all(old is new for old, new in zip(before, mine.records()[:-1], strict=True))
+    assert all(old is new for old, new in zip(mine.records(), mine.records(), strict=True))
 
 
 def test_facts_come_back(tmp_path):
@@ -70,6 +87,28 @@ def test_only_trials_whose_process_is_gone_are_marked_as_failed(tmp_path, state)
     states = [record.state for record in storage.records()]
     assert states == ["failed", running.state, queued.state, done.state]
     assert "ended from outside" in storage.record(lost.number).reason
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_a_trial_whose_process_is_gone_is_taken_up_by_one_other_and_only_once(tmp_path, marked):
+    storage = Storage(tmp_path)
+    gone = _ended_process()
+    for state in ("running", "waiting"):
+        _add(storage, state=state, process=gone)
+    _add(storage, state="running", process=this_process())
+    _add(storage, state="failed", reason="It does not fit.", process=gone)
+    deleted = _add(storage, state="running", process=gone)
+    storage.label(deleted.number, deleted=True)
+    if marked:
+        storage.mark_lost()
+    with ThreadPoolExecutor(4) as pool:
+        claimed = list(pool.map(lambda _: Storage(tmp_path).reclaim(), range(4)))
+    assert sorted(claimed) == [[], [], [], [0, 1]]
+    taken = storage.record(0)
+    assert (taken.state, taken.reason, taken.process) == ("waiting", "", this_process())
+    taken.process = gone
+    storage.save(taken)
+    assert storage.reclaim() == []
 
 
 @pytest.mark.parametrize("place", ["a file", "under a file"])

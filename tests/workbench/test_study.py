@@ -258,6 +258,20 @@ def test_on_the_pareto_front_is_exactly_who_is_beaten_by_nobody(tmp_path_factory
     assert {trial.number for trial in study.pareto(["accuracy", "size_bytes", "latency"])} == front
 
 
+def test_a_study_makes_a_trial_anew_only_where_it_changed(tmp_path, digits):
+    study = Study("lenet5", digits, path=tmp_path / "study")
+    for _ in range(2):
+        study.storage.add(Recipe().to_dict(), Recipe().hash)
+    first, second = study.trials
+    changed = study.storage.record(1)
+    changed.state = "failed"
+    study.storage.save(changed)
+    assert study.trials[0] is first
+    assert (second.state, study.trials[1].state) == ("waiting", "failed")
+    study.label(1, deleted=True)
+    assert study.trials == [first]
+
+
 def test_a_trial_whose_speed_is_not_claimed_is_on_no_front_of_latency(tmp_path, digits):
     study = Study("lenet5", digits, path=tmp_path / "study")
     simulated = _metrics(99, 1, 1.0).model_copy(update={"speedup": None, "simulated": ["Weights of 3 bits."]})

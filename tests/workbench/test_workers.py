@@ -221,3 +221,27 @@ def test_a_trial_of_a_worker_that_is_gone_says_so_in_the_next_session(lenet, dig
     trial = Study("lenet5", digits, path=lenet.path).trial(record.number)
     assert trial.state == "failed"
     assert "was ended from outside. Run the recipe again." in trial.reason
+
+
+def test_what_an_ended_session_left_undone_is_resumed_by_the_next(workers, lenet, digits):
+    gone = psutil.Popen(["true"])
+    record = lenet.storage.add(SHORT.to_dict(), SHORT.hash)
+    record.process = (gone.pid, gone.create_time())
+    lenet.storage.save(record)
+    gone.wait()
+    study = Study("lenet5", digits, path=lenet.path)  # which marks it as failed
+    job = next(job for job in workers.resume(study) if job.number == record.number)
+    trial = job.result(PATIENCE)
+    assert (trial.number, trial.state) == (record.number, "complete")
+    assert record.number not in [job.number for job in workers.resume(study)]
+
+
+def test_what_another_session_runs_can_be_watched_and_stopped(workers, lenet):
+    theirs = workers.submit(lenet, LONG)
+    mine = next(job for job in workers.resume(lenet) if job.number == theirs.number)
+    assert not mine.done()
+    with pytest.raises(TimeoutError, match="is still"):
+        mine.result(0)
+    wait_until(lambda: theirs.trial().last_progress)
+    mine.cancel()
+    assert mine.result(PATIENCE).state == theirs.result(PATIENCE).state == "cancelled"

@@ -48,11 +48,12 @@ def app(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
     path: Annotated[Path, typer.Option(help="Folder that holds the studies.")] = Path("runs"),
+    idle: Annotated[int, typer.Option(min=1, help="Seconds after which the kernel of a lost page is ended.")] = 3600,
 ) -> None:
     """Open the app: a page that anyone can use."""
     from workbench.serve import serve_app
 
-    raise typer.Exit(serve_app(host, port, browser, path))
+    raise typer.Exit(serve_app(host, port, browser, path, idle))
 
 
 def lab(

@@ -83,6 +83,11 @@ class Prospect:
         return f"{q.mode} {q.weight_bits}{ends}/{q.activation_bits} by {q.granularity}"
 
     @property
+    def int8(self) -> bool:
+        """Whether it computes with integers."""
+        return self.quantize is not None and self.quantize.mode != "weight-only"
+
+    @property
     def ratios(self) -> dict[str, float]:
         """The share that each cut group of channels or heads loses, by the group's name."""
         return {key[1]: 1 - kept / self.outline.whole(key) for key, kept in self.cut.items() if key[0] != "block"}

@@ -7,25 +7,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-import numpy as np
-import torch
 from torch import nn
 
 from workbench.errors import WorkbenchError
 from workbench.estimates import Estimate
-from workbench.latency import Paired, budget, cuda_clock, paired, processor_clock, wall_clock
+from workbench.latency import wall_clock
 from workbench.macs import count_macs
+from workbench.on_device import exported, runtime_of, timed, timing
 from workbench.pruning.groups import MOST
-from workbench.quantization.observers import refit
+from workbench.quantization.grids import refit
 from workbench.runtimes import PACKED
 from workbench.steps.base import Context, Work
 from workbench.steps.prune import Prune
 
 if TYPE_CHECKING:
-    from workbench.runtimes import Runtime, Session
+    pass
 
 HALVINGS = {"macs": 10, "parameters": 10, "bytes": 5, "latency": 5}  # the last two export a file each time
-SECONDS = 2.0  # of timing for each candidate at most
 NAMES = {"macs": "MACs", "parameters": "parameters", "bytes": "bytes of the file", "latency": "latency"}
 
 
@@ -156,53 +154,3 @@ class Figure:
             return timing(self.reference, work, self.context, self.inputs, self.folder, wall_clock).second
         speedup = timed(self.reference, work, self.context, self.inputs, self.folder)
         return Estimate(value=1 / speedup.value, low=1 / speedup.high, high=1 / speedup.low)
-
-
-def runtime_of(context: Context) -> "Runtime":
-    """What will execute the artifact; a refusal where nobody said."""
-    if context.runtime is None:
-        raise WorkbenchError(
-            "Bytes and latency are of the exported file, and no runtime was given to export for.",
-            "Run the recipe in a study, or choose another target and scope.",
-        )
-    return context.runtime
-
-
-def exported(work: Work, context: Context, inputs: np.ndarray, folder: Path) -> "Session":
-    """The work's artifact, exported to the folder and loaded."""
-    runtime = runtime_of(context)
-    path = folder / f"{len(list(folder.iterdir()))}{runtime.suffix}"
-    threads = torch.get_num_threads()
-    runtime.export(replace(work, simulated=[]), inputs[:2], inputs, path)
-    torch.set_num_threads(threads)
-    return runtime.load(path, context.threads, context.device)
-
-
-def clock_of(context: Context) -> Callable[[Callable[[], object]], float]:
-    """The clock that tells two models apart best: on one thread processor time is latency less what others disturb."""
-    if context.device == "cuda":
-        return cuda_clock
-    return processor_clock if context.threads == 1 else wall_clock
-
-
-def timed(reference: "Session", work: Work, context: Context, inputs: np.ndarray, folder: Path) -> Estimate:
-    """How many times faster than the reference the work's artifact is, timed in one loop."""
-    return timing(reference, work, context, inputs, folder, clock_of(context)).speedup
-
-
-def timing(
-    reference: "Session",
-    work: Work,
-    context: Context,
-    inputs: np.ndarray,
-    folder: Path,
-    clock: Callable[[Callable[[], object]], float],
-) -> Paired:
-    """The work's artifact, exported to the folder, against the reference in one loop."""
-    session = exported(work, context, inputs, folder)
-    batch = inputs[np.arange(context.batch) % len(inputs)]
-    threads = torch.get_num_threads()
-    seconds = min(SECONDS, budget())
-    found = paired(lambda: reference(batch), lambda: session(batch), seconds=seconds, clock=clock)
-    torch.set_num_threads(threads)  # eager sessions change it
-    return found

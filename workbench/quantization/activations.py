@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from workbench.quantization.grid import Grid, highest
+from workbench.quantization.grids import activation_grid
 from workbench.quantization.layers import Layer, run, watching
-from workbench.quantization.observers import activation_grid
 
 KEPT = 20_000  # values of each batch and layer that an observer looks at, beside the least and the largest
 

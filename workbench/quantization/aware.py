@@ -11,9 +11,9 @@ from workbench.constraints import Constraint, parametrized, plain_parameters
 from workbench.quantization.activations import DynamicGrid, Inputs
 from workbench.quantization.binary import BinaryGrid
 from workbench.quantization.grid import Grid
+from workbench.quantization.grids import refit
 from workbench.quantization.layers import weight_name
 from workbench.quantization.learned import LearnedGrid
-from workbench.quantization.observers import refit
 from workbench.quantization.ternary import TernaryGrid
 
 Rounded = LearnedGrid | BinaryGrid | TernaryGrid

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.quantization.grid import Grid
-from workbench.quantization.observers import mean_magnitudes
+from workbench.quantization.grids import mean_magnitudes
 
 
 class _Sign(torch.autograd.Function):

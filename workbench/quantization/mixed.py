@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from workbench.errors import WorkbenchError
 from workbench.evaluation import TASKS, Task
 from workbench.quantization.activations import Inputs, rounded_inputs
+from workbench.quantization.grids import weight_grid
 from workbench.quantization.layers import Layer
-from workbench.quantization.observers import weight_grid
 from workbench.steps.quantize import FLOATS
 
 CANDIDATES = (2, 3, 4, 6, 8)

@@ -112,8 +112,8 @@ class Quantize(Step):
         le=1.0,
         step=0.05,
         share=True,
-        help="Let an integer program leave in floats what suffers most, as long as the layers' times on this device add"
-        " up to at most this share of the floats' latency; 0 is off.",
+        help="Let an integer program leave in floats what suffers most, as long as the file takes at most this share "
+        "of the floats' latency, timed on this device; 0 is off.",
         advanced=True,
     )
     layers: dict[str, Annotated[int, Field(ge=1, le=FLOATS)]] = knob(

@@ -14,7 +14,7 @@ from workbench.macs import count_macs
 from workbench.pruning.allocation import by_kind, by_layer, by_model
 from workbench.pruning.groups import Group, Member
 from workbench.pruning.latency_aware import LatencyAware, levels
-from workbench.quantization.observers import refit
+from workbench.quantization.grids import refit
 from workbench.runtimes import PACKED, RUNTIMES
 from workbench.steps.base import Context, Work
 

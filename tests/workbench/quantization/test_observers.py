@@ -11,7 +11,8 @@ from torch import Tensor
 from workbench import Quantize, WorkbenchError
 from workbench.quantization.activations import DynamicGrid
 from workbench.quantization.grid import Grid
-from workbench.quantization.observers import OBSERVERS, activation_grid, refit, weight_grid
+from workbench.quantization.grids import activation_grid, refit, weight_grid
+from workbench.quantization.observers import OBSERVERS
 
 BITS = (1, 2, 3, 4, 6, 8)
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from workbench import Quantize, WorkbenchError
+from workbench.estimates import Estimate
 from workbench.quantization.activations import rounded_inputs
 from workbench.quantization.bias_correction import mean_outputs
 from workbench.quantization.layer_times import LayerTimes, layer_times
@@ -149,20 +150,65 @@ def test_where_every_layer_stays_in_floats_nothing_is_quantized(quantized, lenet
     assert work.notes == ["Every layer stays in floats, so that nothing is quantized."]
 
 
-def test_a_latency_budget_leaves_in_floats_what_it_has_time_for(quantized, monkeypatch):
-    told = []
+def _timed(monkeypatch: pytest.MonkeyPatch, *shares: float) -> list[set[str]]:
+    """Every layer takes 1 ms in integers and 2 in floats; the files then take these shares, one after the other.
+
+    What is told is the integers of each file.
+    """
+    told, left = [], iter(shares)
 
     def times(floats, integers, bits, context):
-        told.append((floats.grids, set(integers.grids), bits))
+        assert (floats.grids, bits) == ({}, 8)
         return LayerTimes({name: {8: 1.0, 32: 2.0} for name in ("conv1", "conv2", "fc1", "fc2")}, 0.0, 8.0)
 
+    def measured(floats, integers, context):
+        told.append(set(integers.grids))
+        share = next(left)
+        return Estimate(value=share, low=share - 0.01, high=share + 0.01)
+
     monkeypatch.setattr("workbench.quantization.post_training.layer_times", times)
-    work = quantized(latency_budget=0.75)
-    assert told == [({}, {f"{name}.weight" for name in weighted(work.module)}, 8)]
-    assert len(work.grids) == 2 and on_grids(work) and work.simulated == []
-    assert any(
-        "Left in floats: " in note and "takes 75% of the floats' latency: an estimate" in note for note in work.notes
-    )
+    monkeypatch.setattr("workbench.quantization.post_training.measured", measured)
+    return told
+
+
+@pytest.fixture
+def on_device(context):
+    return Context(context.dataset, context.baseline, runtime=load_runtime("onnxruntime"))
+
+
+def test_a_latency_budget_leaves_in_floats_what_it_has_time_for(lenet5, on_device, monkeypatch):
+    told = _timed(monkeypatch, 0.74)
+    work = Work(copy.deepcopy(lenet5))
+    Quantize(latency_budget=0.75).apply(work, on_device)
+    assert told == [set(work.grids)] and len(work.grids) == 2
+    assert on_grids(work) and work.simulated == []
+    note = next(note for note in work.notes if "Left in floats: " in note)
+    assert "takes 74% [73%, 75%] of the floats' latency: exported and timed on ONNX Runtime, the 1. choice" in note
+
+
+def test_what_is_too_slow_when_it_is_timed_has_more_integers_until_it_is_fast_enough(lenet5, on_device, monkeypatch):
+    told = _timed(monkeypatch, 0.80, 0.70)
+    work = Work(copy.deepcopy(lenet5))
+    Quantize(latency_budget=0.75).apply(work, on_device)
+    assert [len(integers) for integers in told] == [2, 3] and set(work.grids) == told[1]
+    _timed(monkeypatch, 0.95, 0.93)
+    with pytest.raises(WorkbenchError, match=r"can't get down to 75%: of the choices .* timed, the fastest takes 93%"):
+        Quantize(latency_budget=0.75).apply(Work(copy.deepcopy(lenet5)), on_device)
+
+
+def test_a_latency_budget_goes_by_the_clock_from_the_layers_to_the_file(few_digits):
+    torch.manual_seed(0)
+    wide = nn.Sequential(*[nn.Conv2d(16 if i else 1, 16, 3, padding=1) for i in range(4)], nn.Flatten())
+    module = nn.Sequential(wide, nn.Linear(16 * 28 * 28, 10)).eval()
+    context = Context(few_digits, module, runtime=load_runtime("onnxruntime"))
+    work = Work(copy.deepcopy(module))
+    try:
+        Quantize(latency_budget=0.95).apply(work, context)
+    except WorkbenchError as refusal:  # where integers bring nothing, that is said with what was measured
+        assert "fastest" in str(refusal)
+    else:
+        assert any("exported and timed on ONNX Runtime" in note for note in work.notes)
+        assert on_grids(work)
 
 
 def test_layers_are_timed_by_the_runtimes_own_profiler(quantized, context, lenet5):

@@ -1,0 +1,112 @@
+"""What people do with the page besides their first run: on a study that is already there."""
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.driving import Server, Visit, visit
+from workbench import Prune, Quantize, Recipe, Study
+from workbench.metrics import bytes_text
+
+NAME = "lenet300-mnist-onnxruntime"
+FRAME = """() => {  // the box of the first plot's frame on the screen
+  const look = (view) => (view.model.type == "Figure" ? view : (view.child_views ?? []).map(look).find(Boolean))
+  const plot = (Bokeh.index.roots ?? Object.values(Bokeh.index)).map(look).find(Boolean)
+  const canvas = plot.canvas_view.el.getBoundingClientRect(), frame = (plot.frame_view ?? plot.frame).bbox
+  return [canvas.left + frame.left, canvas.top + frame.top, canvas.left + frame.right, canvas.top + frame.bottom]
+}"""
+
+
+@pytest.fixture(scope="module")
+def known(app: Server) -> Study:
+    """A study with a baseline and one trial, among the server's."""
+    study = Study("lenet300", "mnist", path=app.studies / NAME)
+    study.run(Recipe([Prune(), Quantize()]))
+    return study
+
+
+@pytest.fixture
+def opened(browser: Browser, app: Server, known: Study) -> Visit:
+    return look_at(browser, app, 1)
+
+
+def look_at(browser: Browser, app: Server, number: int) -> Visit:
+    """A page on a trial of the study, by its address."""
+    seen = visit(browser, app.url, f"?study={NAME}&trial={number}")
+    expect(seen.page.locator(".wb-chosen-head")).to_contain_text(f"Trial {number}:")
+    expect(seen.page.locator(".wb-plot canvas").first).to_be_visible()
+    return seen
+
+
+def row(page: Page, number: int):
+    return page.locator(f".wb-rows [data-number='{number}']")
+
+
+def test_an_address_opens_the_trial_with_the_figures_of_its_database(opened: Visit, known: Study) -> None:
+    page, metrics = opened.page, known.trial(1).metrics
+    assert metrics is not None
+    expect(page.get_by_label("Model", exact=True)).to_have_value("LeNet-300-100")
+    expect(row(page, 1)).to_have_attribute("aria-selected", "true")
+    for figure in (bytes_text(metrics.size_bytes), metrics.score.text(), f"{metrics.parameters:,}"):
+        expect(page.locator(".wb-tiles")).to_contain_text(figure)
+    assert (opened.outside, opened.errors) == ([], [])
+    page.close()
+
+
+def test_the_plots_fill_the_screen_and_come_back(opened: Visit) -> None:
+    page = opened.page
+    small = page.evaluate("document.querySelector('.wb-plot').offsetWidth")
+    page.get_by_role("button", name="Full screen").click()
+    page.wait_for_function("document.fullscreenElement?.matches('.wb-plot')")
+    page.wait_for_function("document.querySelector('.wb-plot').offsetWidth == innerWidth")
+    page.wait_for_function(f"({FRAME})()[3] > 0.7 * innerHeight")
+    page.get_by_role("button", name="Full screen").click()
+    page.wait_for_function("!document.fullscreenElement")
+    page.wait_for_function(f"document.querySelector('.wb-plot').offsetWidth == {small}")
+    page.wait_for_function(f"({FRAME})()[3] < 0.5 * innerHeight")
+    assert opened.errors == []
+    page.close()
+
+
+def test_a_box_around_points_sets_their_trials_side_by_side(opened: Visit) -> None:
+    page = opened.page
+    page.locator(".bk-tool-icon-box-select").first.click()
+    left, top, right, bottom = page.evaluate(FRAME)
+    page.mouse.move(left + 2, top + 2)
+    page.mouse.down()
+    page.mouse.move((left + right) / 2, (top + bottom) / 2, steps=4)
+    page.mouse.move(right - 2, bottom - 2, steps=4)
+    page.mouse.up()
+    expect(page.locator(".wb-chosen-head")).to_contain_text("2 trials side by side")
+    expect(page.locator(".wb-card tbody tr")).to_have_count(2)
+    page.close()
+
+
+def test_two_people_on_one_server_see_each_others_trials_and_keep_their_own_knobs(
+    browser: Browser, app: Server, opened: Visit
+) -> None:
+    mine, theirs = opened.page, look_at(browser, app, 0).page
+    mine.get_by_role("button", name="No accuracy lost").click()
+    expect(mine.locator(".wb-gist:visible").first).to_contain_text("16")
+    expect(theirs.get_by_label("Prune", exact=True)).to_be_checked()
+    mine.get_by_role("button", name="Run", exact=True).click()
+    expect(row(theirs, 2)).to_contain_text("Half")
+    expect(theirs.locator(".wb-chosen-head")).to_contain_text("Trial 0:")
+    expect(mine.locator(".wb-chosen-head")).to_contain_text("Trial 2:")
+    expect(mine.locator(".wb-tiles")).to_contain_text("was")
+    mine.close()
+    theirs.close()
+
+
+def test_a_run_goes_on_after_the_page_was_loaded_again(opened: Visit, known: Study) -> None:
+    page = opened.page
+    before = len(known.trials)
+    page.get_by_role("button", name="Smaller").click()
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator(".wb-work")).to_contain_text("Distill: epoch")
+    page.reload()
+    expect(page.locator(".wb-chosen-head")).to_contain_text(f"Trial {before}:")
+    expect(page.locator(".wb-work")).to_contain_text(f"Trial {before}")
+    expect(row(page, before)).to_contain_text("kB")
+    expect(page.locator(".wb-tiles")).to_contain_text("was")
+    assert [trial.state for trial in known.trials][before:] == ["complete"]
+    page.close()
