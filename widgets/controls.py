@@ -39,6 +39,8 @@ def control(knob: Knob, step: str = "") -> w.Widget:
         low, high = int(knob.low or 0), int(knob.high or 1)
         kind = w.BoundedIntText if high - low > 200 else w.IntSlider
         return kind(value=knob.default, min=low, max=high, step=int(knob.step or 1), **common)
+    if (knob.high or 0) > 1e6:
+        return w.BoundedFloatText(value=knob.default, min=knob.low, max=knob.high, **common)
     return w.FloatSlider(
         value=knob.default,
         min=knob.low,

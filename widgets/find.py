@@ -10,6 +10,8 @@ import ipywidgets as w
 
 from widgets.search_plots import covered, deciding
 from widgets.texts import text
+from widgets.told import dimension
+from widgets.told import objective as named
 from workbench import Study, WorkbenchError
 from workbench.tasks import Task
 
@@ -68,11 +70,13 @@ class Find(w.VBox):
 
     def asked(self) -> dict[str, Any]:
         """What the search is asked for, as `Study.search` takes it."""
-        limits = {"accuracy_drop": self.lost.value / 100}
+        classifies = self.study is None or self.study.dataset.task == "classification"
+        better = AIMS[self.aim.value]
+        limits = {"accuracy_drop" if classifies else "score_drop": self.lost.value / 100}
         if self.size.value:
             limits["size_bytes"] = 1000 * self.size.value
         return {
-            "objectives": AIMS[self.aim.value],
+            "objectives": better if classifies else ["score" if name == "accuracy" else name for name in better],
             "constraints": limits,
             "budget": f"{self.minutes.value} min",
         }
@@ -148,6 +152,6 @@ def outcome(found: dict[str, Any]) -> str:
     for objective, shares in list(found["importance"].items())[:1]:
         most = sorted(shares.items(), key=lambda pair: pair[1], reverse=True)[:TOLD]
         if most:
-            knobs = ", ".join(f"{name} {share:.0%}" for name, share in most)
-            told += f"<p>{escape(text('find.importance', objective=objective, knobs=knobs))}</p>"
+            knobs = ", ".join(f"{dimension(name)} {share:.0%}" for name, share in most)
+            told += f"<p>{escape(text('find.importance', objective=named(objective), knobs=knobs))}</p>"
     return told

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from widgets.texts import text
+from widgets.told import dimension
+from widgets.told import objective as named
 
 WIDTH, HEIGHT = 460, 130
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 22
-BAR, NAMES, KNOBS = 16, 150, 6  # pixels of a row and of its name; so many rows
+BAR, NAMES, KNOBS = 16, 190, 6  # pixels of a row and of its name; so many rows
 
 
 def covered(history: Sequence[Sequence[float]]) -> str:
@@ -55,13 +57,13 @@ def deciding(importance: Mapping[str, Mapping[str, float]]) -> str:
         return ""
     across = WIDTH - NAMES - LEFT
     rows = "".join(
-        f"<text x='{NAMES - 6}' y='{TOP + BAR * place + 11}' text-anchor='end'>{escape(knob)}</text>"
+        f"<text x='{NAMES - 6}' y='{TOP + BAR * place + 11}' text-anchor='end'>{escape(dimension(knob))}</text>"
         f"<rect x='{NAMES}' y='{TOP + BAR * place + 2}' width='{max(across * share, 1):.1f}' height='{BAR - 5}'"
         " style='fill:var(--accent)'/>"
         f"<text x='{NAMES + across * share + 6:.1f}' y='{TOP + BAR * place + 11}'>{share:.0%}</text>"
         for place, (knob, share) in enumerate(most)
     )
-    return _figure(text("find.deciding", objective=objective), TOP + BAR * len(most) + 4, rows)
+    return _figure(text("find.deciding", objective=named(objective)), TOP + BAR * len(most) + 4, rows)
 
 
 def _figure(told: str, height: float, inside: str) -> str:

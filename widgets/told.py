@@ -6,9 +6,9 @@ from typing import Any
 
 import yaml
 
-from widgets.texts import spoken
-from workbench.knobs import Knob
-from workbench.steps import Step
+from widgets.texts import spoken, text, translated
+from workbench.knobs import Knob, knobs
+from workbench.steps import STEPS, Step
 
 CHINESE = Path(__file__).with_name("knobs.yaml")
 
@@ -32,6 +32,25 @@ def label_and_help(step: str, knob: Knob) -> tuple[str, str]:
         if found:
             return found[0], found[1]
     return knob.label, knob.help
+
+
+def dimension(name: str) -> str:
+    """What a search varies, on screen: ``prune.ratio`` as "Prune: Pruning ratio", ``prune`` as whether there is one."""
+    key, _, rest = name.partition(".")
+    step = STEPS.get(key)
+    if step is None:
+        return name
+    if not rest:
+        return text("find.whether", step=step.__name__)
+    field, _, layer = rest.partition(".")
+    known = {knob.name: knob for knob in knobs(step)}
+    label = label_and_help(key, known[field])[0] if field in known else rest
+    return f"{step.__name__}: {label}" + (f" ({layer})" if layer else "")
+
+
+def objective(name: str) -> str:
+    """What a search makes better, on screen, in the middle of a sentence."""
+    return translated("objective", name, name.replace("_", " "))
 
 
 def unit(knob: Knob) -> str:

@@ -17,7 +17,7 @@ from workbench.errors import Cancelled, WorkbenchError
 from workbench.measure import Setting, answers, measure
 from workbench.metrics import Metrics
 from workbench.models import fresh_model
-from workbench.quantization.observers import refit
+from workbench.quantization.grids import refit
 from workbench.recipe import Recipe
 from workbench.runtimes import PACKED, runtime_of
 from workbench.steps.base import Context, Work
@@ -48,7 +48,7 @@ def carry_out(study: "Study", record: Record, on_progress: Callable[[dict[str, A
         torch.manual_seed(recipe.seed)
         report = progress.stage(index, type(step).__name__)
         report(share=0.0)
-        step.apply(work, replace(context, report=report))
+        step.apply(work, replace(context, report=report, place=index + 1))
         work.module.to("cpu")
         refit(dict(work.module.named_parameters()), work.grids)
     record.notes, record.weight_hash = work.notes, weight_hash(work.module)
@@ -58,7 +58,7 @@ def carry_out(study: "Study", record: Record, on_progress: Callable[[dict[str, A
     save_weights(work.module, folder / WEIGHTS)
 
     report = progress.stage(len(recipe), "Export")
-    form = PACKED if work.packed or work.simulated else study.runtime
+    form = PACKED if work.ships_packed else study.runtime
     report(share=0.0, message=f"Exporting: {form.title}")
     artifact = folder / f"model{form.suffix}"
     export(study, work, artifact)

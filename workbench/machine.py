@@ -9,17 +9,45 @@ from pydantic import BaseModel, ConfigDict
 
 # Processor flags under which the int8 kernels of the runtimes are more than twice as fast as float.
 INT8_FLAGS = {"avx512_vnni": "AVX512-VNNI", "avx_vnni": "AVX-VNNI", "amx_int8": "AMX", "asimddp": "ARM dot product"}
+# Processor flags for arithmetic with 16-bit floats; instructions that only convert them are not among these.
+HALF_FLAGS = {
+    "float16": {"avx512_fp16": "AVX512-FP16", "amx_fp16": "AMX-FP16", "asimdhp": "ARM half precision"},
+    "bfloat16": {"avx512_bf16": "AVX512-BF16", "amx_bf16": "AMX-BF16", "bf16": "ARM BF16"},
+}
 
 
 @cache
-def int8_instructions() -> tuple[str, ...]:
-    """Those instructions for products of 8-bit integers that the processor has, of the known ones."""
+def processor_flags() -> frozenset[str]:
+    """What the processor says that it can; empty where it doesn't say."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            flags = next((line for line in file if line.startswith(("flags", "Features"))), "").split()
+            return frozenset(next((line for line in file if line.startswith(("flags", "Features"))), "").split())
     except OSError:
-        flags = []
-    return tuple(title for flag, title in INT8_FLAGS.items() if flag in flags)
+        return frozenset()
+
+
+def int8_instructions() -> tuple[str, ...]:
+    """Those instructions for products of 8-bit integers that the processor has, of the known ones."""
+    return tuple(title for flag, title in INT8_FLAGS.items() if flag in processor_flags())
+
+
+def lacks_half(format: str, device: str = "cpu") -> str:
+    """Why a device can't compute with 16-bit floats of a format, as a clause; empty where it can or doesn't say.
+
+    Parameters
+    ----------
+    format : {"float16", "bfloat16"}
+    device : {"cpu", "cuda"}
+    """
+    if device == "cuda":
+        import torch
+
+        able = format == "float16" or torch.cuda.is_bf16_supported(including_emulation=False)
+        return "" if able else f"this GPU has no {format} arithmetic"
+    wanted, flags = HALF_FLAGS[format], processor_flags()
+    if not flags or wanted.keys() & flags:
+        return ""
+    return f"this processor has none of the instructions for {format} ({', '.join(wanted.values())})"
 
 
 def products_overflow() -> bool:

@@ -67,7 +67,7 @@ def pretrain(
     card = {
         "model": f"{model.title} ({model.summary[0].lower()}{model.summary[1:-1]})",
         "parameters": sum(p.numel() for p in module.parameters()),
-        "dataset": {k: len(split) for k, split in splits.items()} | {"name": dataset_name},
+        "dataset": {k: len(split) for k, split in splits.items()} | {"name": dataset_name, "classes": dataset.classes},
         "accuracy": {k: _judge(accuracy(module, dataset, split), len(split)) for k, split in splits.items()},
         "chosen_by": "the best epoch on the validation split; the test split was looked at once, for this card",
         "recipe": recipe.to_dict(),

@@ -29,6 +29,16 @@ def _settles_values(step: Step) -> bool:
     return _makes_zeros(step) or step.key() in ("quantize", "shareweights")
 
 
+def _cuts_neighbours(step: Step) -> bool:
+    """Whether a step removes some of a layer's inputs, so that others become neighbours."""
+    return step.key() == "slim" or getattr(step, "granularity", "") in ("channel", "mlp", "head")
+
+
+def _begins_afresh(step: Step) -> bool:
+    """Whether a step draws all weights anew; of Sparsify only the lottery does."""
+    return getattr(step, "fresh", False) and getattr(step, "method", "lottery") == "lottery"
+
+
 @dataclass(frozen=True)
 class Rule:
     """One row: what it means that a step comes after another, at once or with others between.
@@ -104,10 +114,17 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "any",
-        "distill",
+        "any",
         "fresh weights would undo what was done to the old ones.",
         "Leave its knob fresh off.",
-        lambda first, later: getattr(later, "fresh", False) and _settles_values(first),
+        lambda first, later: _begins_afresh(later) and _settles_values(first),
+    ),
+    Rule(
+        "prune",
+        "any",
+        "what it cuts out would leave groups of M weights in which more, or fewer, than N are kept.",
+        "Cut channels first, and prune N:M after that.",
+        lambda first, later: getattr(first, "granularity", "") == "n:m" and _cuts_neighbours(later),
     ),
     Rule("quantize", "prune", "Prune after Quantize judges weights that are rounded already."),
     Rule("prune", "quantize", "Quantize after Prune chooses its grid from the weights that are left."),

@@ -16,9 +16,9 @@ from workbench import lines
 from workbench.errors import WorkbenchError, lookup
 from workbench.estimates import Estimate, share_of
 from workbench.pruning.plan import replay
+from workbench.quantization.grids import weight_grid
 from workbench.quantization.layers import weighted
 from workbench.quantization.mixed import allocate
-from workbench.quantization.observers import weight_grid
 from workbench.threads import threads
 
 if TYPE_CHECKING:

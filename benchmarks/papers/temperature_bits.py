@@ -50,19 +50,20 @@ def main(
         taught = Distill(epochs=epochs, learning_rate=learning_rate, temperature=temperature, alpha=weight)
         return [reached(carried_out(Recipe([rounding, taught], seed), teacher, data), data) for seed in range(seeds)]
 
+    def command(bits: int) -> str:
+        rounding = f"quantize weight_bits={bits} activation_bits={bits} simulate=true"
+        taught = f"distill epochs={epochs} alpha={alpha} temperature={warmths[0]:g}"
+        return f'`workbench run --model {model} --dataset {dataset} --step "{rounding}" --step "{taught}"`'
+
     print(f"{MODELS[model].title} on {dataset}, unrounded: {reached(teacher, data):.2%} right of {len(data.test):,}.")
     print(f"{epochs} epoch(s) of training after rounding, on {len(data.train):,} samples, learning rate")
     print(f"{learning_rate:g}, alpha {alpha:g}; {seeds} seed(s); simulated bits.\n")
-    print("| bits | papers | labels alone | " + " | ".join(f"temperature {t:g}" for t in warmths) + " |")
-    print("|---|---|---|" + "---|" * len(warmths), flush=True)
+    print("| bits | papers | labels alone | " + " | ".join(f"temperature {t:g}" for t in warmths) + " | command |")
+    print("|---|---|---|---|" + "---|" * len(warmths), flush=True)
     for width in widths:
         alone = tried(width, 1.0, 0.0)
         cells = [judged(tried(width, temperature, alpha), alone) for temperature in warmths]
-        print(f"| {width} | {PAPER} | {said(alone)} | {' | '.join(cells)} |", flush=True)
-    steps = (
-        f'--step "quantize weight_bits=2 activation_bits=2 simulate=true" --step "distill epochs={epochs} alpha={alpha}'
-    )
-    print(f'\nOne cell (2 bits): `workbench run --model {model} --dataset {dataset} {steps} temperature=4.0"`')
+        print(f"| {width} | {PAPER} | {said(alone)} | {' | '.join(cells)} | {command(width)} |", flush=True)
 
 
 def judged(found: list[float], alone: list[float]) -> str:

@@ -24,7 +24,7 @@ KINDS = {
     "switch": w.Checkbox,
     "text": w.Text,
     "integer": (w.IntSlider, w.BoundedIntText, w.SelectionSlider),
-    "number": (w.FloatSlider, w.SelectionSlider),
+    "number": (w.FloatSlider, w.SelectionSlider, w.BoundedFloatText),
     "share": w.FloatSlider,
     "layers": LayersField,
 }

@@ -78,7 +78,7 @@ def test_what_was_found_is_told_and_chosen(study: Study, asked: Asked) -> None:
     settled(panel)
     assert chosen == [1]
     assert "keeps accuracy_drop at most 1.00 points" in panel.words.value
-    assert "prune.ratio 80%, quantize 15%, distill 5%" in panel.words.value
+    assert "Prune: Pruning ratio 80%, Quantize: with or without 15%, Distill: with or without 5%" in panel.words.value
     assert "covers 40.0% of what is ideal, after 2 trials" in panel.plots.value
     assert "the share of each knob" in panel.plots.value
 

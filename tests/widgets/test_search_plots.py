@@ -29,7 +29,7 @@ def test_bars_are_as_long_as_their_share_the_longest_first() -> None:
     widths = [float(width) for width in re.findall("<rect [^>]*width='([^']*)'", drawn)]
     assert len(widths) == KNOBS and widths == sorted(widths, reverse=True)
     assert widths[0] == pytest.approx(2 * widths[1], rel=0.01)
-    assert "size_bytes" in drawn and drawn.index("knob 1") < drawn.index("knob 2")
+    assert "What decides the file size" in drawn and drawn.index("knob 1") < drawn.index("knob 2")
 
 
 def test_names_are_text_not_markup() -> None:

@@ -9,7 +9,19 @@ from widgets.texts import LANGUAGES, catalogue, speak, spoken, text, translated
 
 PLACES = re.compile(r"{\w+}")
 CODE = "\n".join(path.read_text(encoding="utf-8") for path in Path("widgets").glob("*.py"))
-MADE = ("card.", "editor.", "files.", "flips.", "heading.", "history.", "pick.", "plot.title.", "row.", "state.")
+MADE = (
+    "card.",
+    "editor.",
+    "files.",
+    "flips.",
+    "heading.",
+    "history.",
+    "objective.",
+    "pick.",
+    "plot.title.",
+    "row.",
+    "state.",
+)
 ENGINE = ("verdict.", "goal.", "knob.", "score.")
 MADE = (*MADE, "find.", "foreseen.", "own.", "plot.", "step.", "tab.", "work.")
 

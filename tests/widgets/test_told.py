@@ -6,8 +6,9 @@ import pytest
 
 from widgets.controls import StepPanel
 from widgets.texts import speak
-from widgets.told import chinese, label_and_help, summary
+from widgets.told import chinese, dimension, label_and_help, objective, summary
 from workbench.knobs import Knob, knobs
+from workbench.search.goals import QUANTITIES
 from workbench.steps import STEPS
 
 EVERY = [pytest.param(key, knob, id=f"{key}-{knob.name}") for key, step in STEPS.items() for knob in knobs(step)]
@@ -47,3 +48,12 @@ def test_nothing_is_translated_that_is_no_longer_declared():
     for name in chinese()["knobs"]:
         assert name in declared or (name.startswith("training.") and name.partition(".")[2] in known), name
     assert set(chinese()["steps"]) == set(STEPS)
+
+
+def test_what_a_search_varies_and_makes_better_is_named_as_on_the_page() -> None:
+    speak("en")
+    assert dimension("prune.ratio") == "Prune: Pruning ratio"
+    assert dimension("prune.layers.conv1") == "Prune: Ratios by layer (conv1)"
+    assert dimension("quantize") == "Quantize: with or without"
+    assert dimension("something else") == "something else"
+    assert all(objective(name) and "_" not in objective(name) for name in QUANTITIES)

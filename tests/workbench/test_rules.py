@@ -4,11 +4,13 @@ import itertools
 
 import pytest
 
-from workbench import Distill, Finetune, Prune, Quantize, Recipe, WorkbenchError
+from workbench import Distill, Finetune, Prune, Quantize, Recipe, ShareWeights, Slim, Sparsify, WorkbenchError
 from workbench.rules import RULES
 
 BINARY = Quantize(weight_bits=1, simulate=True)
 SINGLE = Prune(granularity="weight")
+PATTERN = Prune(granularity="n:m")
+LOTTERY = Sparsify(method="lottery", fresh=True)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.first}-{rule.later}")
@@ -29,6 +31,12 @@ def test_each_rule_speaks_in_sentences(rule):
         ([Prune(), Distill(student="lenet300")], "Distill can't follow Prune: a student of another architecture"),
         ([SINGLE, Distill(fresh=True)], "Distill can't follow Prune: fresh weights would undo"),
         ([Quantize(), Distill(fresh=True)], "Distill can't follow Quantize: fresh weights would undo"),
+        ([ShareWeights(), LOTTERY], "Sparsify can't follow ShareWeights: fresh weights would undo"),
+        ([Quantize(), LOTTERY], "Sparsify can't follow Quantize: fresh weights would undo"),
+        ([PATTERN, Prune()], "Prune can't follow Prune: what it cuts out would leave groups of M weights"),
+        ([PATTERN, Finetune(), Prune(granularity="mlp")], "Prune can't follow Prune: what it cuts out"),
+        ([PATTERN, Slim()], "Slim can't follow Prune: what it cuts out would leave groups of M weights"),
+        ([Sparsify(), Finetune(), LOTTERY], "Sparsify can't follow Sparsify: fresh weights would undo"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_reason_and_a_way_out(steps, said):
@@ -49,6 +57,11 @@ def test_pruning_quantizing_and_distilling_compose_in_any_order(steps):
         [BINARY, Prune()],
         [SINGLE, Quantize(weight_bits=2)],
         [Prune(), Distill(fresh=True)],
+        [Prune(), LOTTERY],
+        [Prune(), PATTERN],
+        [PATTERN, Prune(granularity="block", importance="l1")],
+        [ShareWeights(), Sparsify(method="lottery")],
+        [ShareWeights(), Sparsify(fresh=True)],  # only the lottery looks at it
         [Distill(student="lenet300"), Prune()],
     ],
 )

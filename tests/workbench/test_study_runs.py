@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -134,3 +135,15 @@ def test_a_killed_process_loses_only_the_trial_that_it_ran(tmp_path):
     trial = study.run(Recipe([Prune(ratio=0.2, granularity="weight")]))
     assert (trial.number, trial.state) == (2, "complete")
     assert Path(trial.artifact).stat().st_size == trial.metrics.size_bytes
+
+
+def test_a_training_that_diverges_says_in_which_step_of_the_recipe(tmp_path):
+    steep = Dataset(train=(np.random.default_rng(0).random((400, 4), np.float32) * 1e6, np.arange(400) % 2))
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 2))
+    study = Study(module, steep, runtime="torch", path=tmp_path / "study")
+    calm = Finetune(learning_rate=1e-5)
+    wild = Finetune(learning_rate=1.0, optimizer="sgd", warmup=0.0, epochs=20)
+    trial = study.run(Recipe([calm, wild]))
+    assert trial.state == "failed"
+    assert trial.reason.startswith("Finetune, step 2 of the recipe, diverged in epoch")

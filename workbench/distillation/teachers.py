@@ -52,8 +52,9 @@ def check_classes(module: nn.Module, who: str, dataset: Dataset) -> None:
 
 
 def _check_zoo_classes(name: str, dataset: Dataset) -> None:
+    """Refuse a zoo model for fewer or more classes, or for others, as far as both have names."""
     model = lookup(MODELS, name, "model")
-    path = model.weights(dataset.name)
+    path, classes = model.weights(dataset.name), model.classes(dataset.name)
     if path.exists():
         with safe_open(path, "pt") as file:  # every zoo model ends with its classifier
             last = list(model.build(dataset.sample_shape[0], 2).state_dict())[-1]
@@ -62,6 +63,15 @@ def _check_zoo_classes(name: str, dataset: Dataset) -> None:
             raise WorkbenchError(
                 f"The teacher '{name}' tells {told} classes apart, the dataset has {len(dataset.classes)}.",
                 "Choose one for the same classes.",
+            )
+    unnamed = dataset.classes == [str(number) for number in range(len(dataset.classes))]
+    if unnamed or not classes:
+        return
+    for number, (theirs, ours) in enumerate(zip(classes, dataset.classes, strict=True)):
+        if theirs != ours:
+            raise WorkbenchError(
+                f"The teacher '{name}' calls class {number} '{theirs}', the dataset '{ours}'.",
+                "Choose one for the same classes, or name and order the dataset's as it does.",
             )
 
 

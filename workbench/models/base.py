@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml
+
 from workbench.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -45,6 +47,11 @@ class ZooModel:
     def weights(self, dataset: str) -> Path:
         """The file of the weights trained on that dataset; the card lies beside it, ending in ``.yaml``."""
         return WEIGHTS / f"{self.name}-{dataset}.safetensors"
+
+    def classes(self, dataset: str) -> list[str]:
+        """The names of the classes that those weights tell apart, from the card; none where it doesn't say."""
+        card = self.weights(dataset).with_suffix(".yaml")
+        return yaml.safe_load(card.read_text(encoding="utf-8"))["dataset"].get("classes", []) if card.exists() else []
 
     def fingerprint(self, dataset: str) -> str:
         """SHA-256 (16 hex digits) of that file."""

@@ -21,6 +21,10 @@ class Prediction(BaseModel):
         Milliseconds on the baseline's scale; None where nothing of the kind was timed yet, or none is claimed.
     speedup : Estimate or None
         Against the baseline.
+    energy : Estimate or None
+        Millijoules of one input, by the counters or the model that told the baseline's.
+    memory : Estimate or None
+        Bytes, the peak of a process that runs only the artifact.
     macs, parameters : int
         Exact where no note says otherwise.
     notes : list of str
@@ -34,6 +38,8 @@ class Prediction(BaseModel):
     size_bytes: Estimate
     latency: Estimate | None = None
     speedup: Estimate | None = None
+    energy: Estimate | None = None
+    memory: Estimate | None = None
     macs: int
     parameters: int
     notes: list[str] = []

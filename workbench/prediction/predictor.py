@@ -9,6 +9,7 @@ from workbench.metrics import Metrics
 from workbench.prediction import features
 from workbench.prediction.accuracy import AccuracyModel
 from workbench.prediction.base import Prediction
+from workbench.prediction.costs import energy, memory
 from workbench.prediction.curves import Curves, single
 from workbench.prediction.latency import LatencyModel
 from workbench.prediction.outline import LayerSize, Size
@@ -78,11 +79,16 @@ class Predictor:
         latency = self.baseline.latency
         if not len(recipe):
             share = Estimate(value=1.0, low=1.0, high=1.0)
+        file = self._bytes(prospect, size)
+        unpacked = not (prospect.simulated or prospect.packed or prospect.shared)
+        runs = [_measured(trial) for trial, other in self.trials if other.form != "packed"]
         return Prediction(
             accuracy=self._accuracy(recipe, prospect, size, notes),
-            size_bytes=self._bytes(prospect, size),
+            size_bytes=file,
             speedup=_inverse(share) if share else None,
             latency=_scaled(share, latency.value) if share and latency else None,
+            energy=None if prospect.simulated else energy(self.baseline, size.macs, file, share, prospect.int8),
+            memory=memory(self.baseline, file, runs) if unpacked else None,
             macs=size.macs,
             parameters=size.parameters,
             notes=notes,

@@ -83,6 +83,11 @@ class Prospect:
         return f"{q.mode} {q.weight_bits}{ends}/{q.activation_bits} by {q.granularity}"
 
     @property
+    def int8(self) -> bool:
+        """Whether it computes with integers."""
+        return self.quantize is not None and self.quantize.mode != "weight-only"
+
+    @property
     def ratios(self) -> dict[str, float]:
         """The share that each cut group of channels or heads loses, by the group's name."""
         return {key[1]: 1 - kept / self.outline.whole(key) for key, kept in self.cut.items() if key[0] != "block"}
@@ -93,7 +98,7 @@ class Prospect:
         if self.quantize is None:
             return {}
         q, names = self.quantize, self.outline.layers
-        if q.mode != "static" and not self.simulated:
+        if q.mode != "static":
             names = [n for n in names if isinstance(self.outline.module.get_submodule(n), torch.nn.Linear)]
         width = round(q.average_bits) if q.average_bits else q.weight_bits
         ends = {names[0]: 8, names[-1]: 8} if q.keep_ends and names else {}
@@ -127,12 +132,15 @@ def _prune(prospect: Prospect, step: Step) -> None:
     if step.target == "none":
         prospect.cut = _cut(prospect, step, step.ratio)
         return
-    before = _figure(prospect, step.target)
+    if step.target == "latency" and step.limit:
+        prospect.notes.append("What a limit in milliseconds takes is only found when it runs; predicted as unpruned.")
+        return
+    most = step.limit or step.keep * _figure(prospect, step.target)
     low, high = 0.0, MOST
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         tried = replace(prospect, cut=_cut(prospect, step, middle), notes=[])
-        low, high = (low, middle) if _figure(tried, step.target) <= step.keep * before else (middle, high)
+        low, high = (low, middle) if _figure(tried, step.target) <= most else (middle, high)
     prospect.cut = _cut(prospect, step, high)
     if step.target == "latency":
         prospect.notes.append("The target in latency is predicted by MACs.")
@@ -140,7 +148,7 @@ def _prune(prospect: Prospect, step: Step) -> None:
 
 def _figure(prospect: Prospect, target: str) -> float:
     size = prospect.size
-    return {"macs": size.macs, "latency": size.macs}.get(target, size.parameters)
+    return {"macs": size.macs, "latency": size.macs, "bytes": 4 * size.parameters}.get(target, size.parameters)
 
 
 def _cut(prospect: Prospect, step: Prune, ratio: float) -> dict[tuple[str, str], int]:
@@ -172,21 +180,26 @@ def _layers(outline: Outline) -> list[str]:
 
 def _weight_ratio(prospect: Prospect, step: Prune) -> float:
     """The share of all weights that become zero."""
+    if step.target != "none":
+        total = prospect.size.parameters * (4 if step.target == "bytes" else 1)
+        if step.target == "bytes":
+            prospect.notes.append("The bytes of a packed file are predicted by the weights that are left.")
+        return min(MOST, max(0.0, 1 - (step.limit or step.keep * total) / total))
     if not step.threshold and not step.layers:
         return step.ratio
-    zeros = total = 0.0
+    zeros, count = 0.0, 0
     for name in prunable(prospect.outline.module):
         weight = prospect.outline.module.get_parameter(name).detach()
         own = step.layers.get(name.removesuffix(".weight"))
         share = float((weight.abs() < step.threshold).float().mean()) if step.threshold else step.ratio
         zeros += weight.numel() * (share if own is None else own)
-        total += weight.numel()
-    return zeros / total
+        count += weight.numel()
+    return zeros / count
 
 
 def _slim(prospect: Prospect, step: Step) -> None:
     assert isinstance(step, Slim)
-    _prune(prospect, Prune(ratio=step.ratio, scope=step.scope, round_to=step.round_to))
+    _prune(prospect, Prune(ratio=step.ratio, scope=step.scope, round_to=step.round_to, layers=step.layers))
     _train(prospect, step)
 
 

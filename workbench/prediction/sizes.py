@@ -10,7 +10,7 @@ from scipy.stats import entropy
 from workbench.estimates import Estimate
 from workbench.prediction.outline import Outline, Size
 from workbench.prediction.prospect import Prospect
-from workbench.quantization.observers import weight_grid
+from workbench.quantization.grids import weight_grid
 
 FEWEST = 3  # files of a form, of which a line can be told
 FLOATS = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0}

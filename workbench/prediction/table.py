@@ -17,12 +17,12 @@ from workbench.carry_out import context_of
 from workbench.errors import WorkbenchError
 from workbench.estimates import Estimate
 from workbench.latency import cuda_clock, paired, wall_clock
+from workbench.on_device import exported
 from workbench.prediction.latency import FEWEST
 from workbench.prediction.prospect import follow
 from workbench.pruning.allocation import rounded
 from workbench.pruning.plan import replay
 from workbench.pruning.structured import Structure
-from workbench.pruning.targets import exported
 from workbench.recipe import Recipe
 from workbench.steps import Quantize
 from workbench.steps.base import Work

@@ -39,6 +39,12 @@ def block_groups(module: nn.Module, example: Tensor) -> tuple[list[Group], list[
 
     It computes with at least one weight of two or more dimensions, and is no single layer. Of blocks inside each other
     the innermost count.
+
+    References
+    ----------
+    Chen, Zhao: Shallowing Deep Networks: Layer-Wise Pruning Based on Feature Representations, 2019 (IEEE TPAMI). Veit
+    et al.: Residual Networks Behave Like Ensembles of Relatively Shallow Networks, 2016 (arXiv 1605.06431), for why a
+    residual network does without single blocks.
     """
     like = _like_their_input(module, example)
     names = [name for name in like if not any(other.startswith(f"{name}.") for other in like)]

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from workbench.macs import weight_uses
+from workbench.on_device import exported, runtime_of, timed
 from workbench.pruning.allocation import Kept
 from workbench.pruning.damage import Damage
 from workbench.pruning.groups import Group
 from workbench.pruning.plan import replay
-from workbench.pruning.targets import exported, runtime_of, timed
 from workbench.steps.base import Context, Work
 from workbench.steps.prune import Prune
 

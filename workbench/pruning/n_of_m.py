@@ -12,7 +12,8 @@ from workbench.steps.prune import Prune
 def prune_n_of_m(work: Work, step: Prune, context: Context) -> None:
     """Zero all but the N most important of every M weights that follow each other along a layer's inputs.
 
-    A layer whose inputs don't divide by M is left whole, and named in the notes; so is one whose own ratio is 0.
+    Of each group of M scores ``s_1 ... s_M``, weight i stays if fewer than N of the others are above ``s_i``. A layer
+    whose inputs don't divide by M is left whole, and named in the notes; so is one whose own ratio is 0.
 
     References
     ----------

@@ -58,6 +58,10 @@ class Pruned:
     edits: list[Edit]
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def key(self) -> str:
+        return repr(self.edits)
+
 
 class Structure:
     """A model's groups, their scores, and what it becomes at a ratio.

@@ -1,5 +1,6 @@
 """Single weights set to zero, and kept there."""
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from workbench.constraints import KeepZeros
 from workbench.errors import WorkbenchError, nearest
 from workbench.pruning.scores import SCORES, Scores
+from workbench.pruning.targets import reach
 from workbench.steps.base import Context, Work
 from workbench.steps.prune import Prune
 
@@ -22,7 +24,7 @@ def prune_weights(work: Work, step: Prune, context: Context) -> None:
     """Zero the least important weights of every convolution and linear layer; biases stay.
 
     The ratio counts zeros that are there already, so that pruning twice by the same ratio changes nothing more. With
-    a threshold, the ratio counts for those layers only that have one of their own.
+    a threshold, the ratio counts for those layers only that have one of their own; with a target it is found.
 
     Raises
     ------
@@ -31,12 +33,39 @@ def prune_weights(work: Work, step: Prune, context: Context) -> None:
     """
     names = prunable(work.module)
     own = own_ratios(step.layers, names)
-    goal = Goal(step.ratio, step.scope, own)
-    kept = goal.keep(scores(work.module, names, step.importance, context))
+    found = scores(work.module, names, step.importance, context)
+
+    def at(ratio: float) -> Zeroed:
+        return Zeroed.of(work.module, Goal(ratio, step.scope, own).keep(found), ratio)
+
+    if step.target != "none":
+        reached, told = reach(at, work, step, context)
+        set_zeros(work, reached.kept)
+        work.notes.append(told)
+        return
+    kept = Goal(step.ratio, step.scope, own).keep(found)
     if step.threshold:
         large = {name: work.module.get_parameter(name).detach().abs() >= step.threshold for name in names}
         kept = {name: kept[name] if name in own else large[name] for name in names}
     set_zeros(work, kept)
+
+
+@dataclass
+class Zeroed:
+    """A copy of a module without some of its weights."""
+
+    module: nn.Module
+    kept: dict[str, Tensor]
+    key: str
+
+    @classmethod
+    def of(cls, module: nn.Module, kept: dict[str, Tensor], ratio: float) -> "Zeroed":
+        """The module with zeros where nothing is kept."""
+        module = copy.deepcopy(module)
+        with torch.no_grad():
+            for name, keep in kept.items():
+                module.get_parameter(name).mul_(keep)
+        return cls(module, kept, repr(ratio))
 
 
 def prunable(module: nn.Module) -> list[str]:

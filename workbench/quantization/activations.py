@@ -1,16 +1,57 @@
 """What flows into a layer, seen on calibration samples and rounded to its grid."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from workbench.quantization.grid import Grid
+from workbench.quantization.grid import Grid, highest
+from workbench.quantization.grids import activation_grid
 from workbench.quantization.layers import Layer, run, watching
-from workbench.quantization.observers import activation_grid
 
 KEPT = 20_000  # values of each batch and layer that an observer looks at, beside the least and the largest
+
+
+@dataclass(frozen=True)
+class DynamicGrid:
+    r"""A grid that is laid anew at every forward pass, from the least and the largest value in it.
+
+    With :math:`l = \min(x, 0)` and :math:`h = \max(x, 0)` over the whole batch, and :math:`q = 2^b - 1`, the scale is
+    :math:`s = (h - l) / q`, the zero point :math:`z = \lfloor -l / s \rceil`, and
+
+    .. math:: \hat x = s \left( \mathrm{clip}(\lfloor x / s \rceil + z, 0, q) - z \right)
+
+    One bit on values with a sign is -1 and 1 times their mean absolute value.
+
+    Attributes
+    ----------
+    bits : int
+        1 to 16.
+
+    References
+    ----------
+    ONNX operator `DynamicQuantizeLinear`, whose arithmetic at 8 bits this is.
+    """
+
+    bits: int
+
+    def nearest(self, values: Tensor) -> Tensor:
+        """The values rounded to the grid that they make themselves; traced exports hold that too."""
+        low, high = values.min().clamp(max=0), values.max().clamp(min=0)
+        top = highest(self.bits, signed=False)
+        scale = (high - low) / top
+        scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+        zero = torch.round(-low / scale)
+        rounded = (torch.clamp(torch.round(values / scale) + zero, 0, top) - zero) * scale
+        if self.bits > 1:
+            return rounded
+        size = values.abs().mean()
+        return torch.where(low < 0, torch.where(values >= 0, size, -size), rounded)
+
+
+Inputs = Grid | DynamicGrid
 
 
 def observe(
@@ -30,7 +71,7 @@ def observe(
 
 
 @contextmanager
-def rounded_inputs(module: nn.Module, grids: dict[str, Grid]) -> Iterator[None]:
+def rounded_inputs(module: nn.Module, grids: Mapping[str, Inputs]) -> Iterator[None]:
     """Inside, what flows into each named layer is rounded to its grid; traced exports hold that too."""
     with ExitStack() as stack:
         for name, layer in module.named_modules():
@@ -39,7 +80,9 @@ def rounded_inputs(module: nn.Module, grids: dict[str, Grid]) -> Iterator[None]:
         yield
 
 
-def _rounding(grid: Grid):  # type: ignore[no-untyped-def]
+def _rounding(grid: Inputs):  # type: ignore[no-untyped-def]
+    if isinstance(grid, DynamicGrid):
+        return lambda layer, inputs: grid.nearest(inputs[0])
     scale = float(grid.scale)  # plain numbers, which exporters take for constants
 
     def hook(layer: nn.Module, inputs: tuple[Tensor]) -> Tensor:

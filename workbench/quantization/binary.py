@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.quantization.grid import Grid
+from workbench.quantization.grids import mean_magnitudes
 
 
 class _Sign(torch.autograd.Function):
@@ -20,13 +21,17 @@ class _Sign(torch.autograd.Function):
 class BinaryGrid(nn.Module):
     r"""A weight as :math:`\hat w = \alpha \, \mathrm{sign}(w)` with :math:`\alpha = \overline{|w|}`.
 
-    That scale, for each output or for the whole tensor, is the one of the least squared error. The sign's gradient is
-    taken for that of a straight line between -1 and 1; the scale's own gradient flows too.
+    That scale, for each output, each block of inputs or the whole tensor, is the one of the least squared error. The
+    sign's gradient is taken for that of a straight line between -1 and 1; the scale's own gradient flows too.
+
+    The scale is computed from the weights at every pass, as in XNOR-Net, and not a parameter that is learned, as those
+    of wider grids are (LSQ). XNOR-Net's K, a scale for each place of binary inputs, is absent: what flows into a layer
+    has one scale for all places, and that one is learned.
 
     Parameters
     ----------
     start : Grid
-        Says whether there is one scale or one for each output.
+        Says which weights share a scale.
 
     References
     ----------
@@ -40,10 +45,10 @@ class BinaryGrid(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         self.latent = weight.detach()
-        rows = weight.abs().reshape(len(weight), -1)
-        scale = rows.mean(1) if self.start.scale.ndim else rows.mean()
-        self.grid = Grid(scale.detach().cpu().clone(), 1)
-        return _Sign.apply(weight) * Grid(scale, 1).spread(weight)
+        granularity, block = "channel" if self.start.scale.ndim else "tensor", self.start.block
+        scale = mean_magnitudes(weight, granularity, block).reshape(self.start.scale.shape)
+        self.grid = Grid(scale.detach().cpu().clone(), 1, block=block)
+        return _Sign.apply(weight) * Grid(scale, 1, block=block).spread(weight)
 
     def right_inverse(self, weight: Tensor) -> Tensor:
         return weight

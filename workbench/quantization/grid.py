@@ -95,3 +95,9 @@ def lowest(bits: int, signed: bool = True) -> int:
 def highest(bits: int, signed: bool = True) -> int:
     """The largest code: ``2^(b-1) - 1``, or 1 with one bit; ``2^b - 1`` if unsigned."""
     return 2**bits - 1 if not signed else max(1, 2 ** (bits - 1) - 1)
+
+
+def grid_for(threshold: Tensor, bits: int, signed: bool = True, block: int = 0) -> Grid:
+    """The grid whose largest value is `threshold`; where that is zero, any scale will do, and it is one."""
+    scale = torch.where(threshold > 0, threshold / highest(bits, signed), 1.0).to(torch.float32)
+    return Grid(scale, bits, signed=signed, block=block)

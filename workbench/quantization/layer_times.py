@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from workbench.errors import WorkbenchError
+from workbench.estimates import Estimate
+from workbench.on_device import exported, timed
 from workbench.profiling import milliseconds_of, without_profiler
 from workbench.quantization.mixed import Costs, cheapest
 from workbench.steps.base import Context, Work
@@ -84,6 +86,15 @@ def layer_times(floats: Work, integers: Work, bits: int, context: Context) -> La
             whole = sum(operation.milliseconds for operation in operations)
             sums[width] = whole, whole - sum(table[width] for table in layers.values())
     return LayerTimes(layers, rest=sums[bits][1], floats=sums[FLOATS][0])
+
+
+def measured(floats: Work, integers: Work, context: Context) -> Estimate:
+    """The latency of a model with integers as a share of that of the same in floats: both files timed in one loop."""
+    inputs = context.dataset.prepare(context.dataset.calibration.inputs[: max(2, context.batch)])
+    with tempfile.TemporaryDirectory() as folder:
+        reference = exported(floats, context, inputs, Path(folder))
+        speedup = timed(reference, integers, context, inputs, Path(folder))
+    return Estimate(value=1 / speedup.value, low=1 / speedup.high, high=1 / speedup.low)
 
 
 def without_grids(work: Work) -> Work:

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
 from workbench.evaluation import TASKS, Task
-from workbench.quantization.activations import rounded_inputs
-from workbench.quantization.grid import Grid
+from workbench.quantization.activations import Inputs, rounded_inputs
+from workbench.quantization.grids import weight_grid
 from workbench.quantization.layers import Layer
-from workbench.quantization.observers import weight_grid
 from workbench.steps.quantize import FLOATS
 
 CANDIDATES = (2, 3, 4, 6, 8)
@@ -76,7 +75,7 @@ def sensitivity(
     widths: Mapping[str, Sequence[int]],
     granularity: str = "channel",
     report: Callable[..., None] = lambda **facts: None,
-    inputs: Mapping[str, Grid] | None = None,
+    inputs: Mapping[str, Inputs] | None = None,
     task: Task = TASKS["classification"],
 ) -> dict[str, dict[int, float]]:
     r"""How much the answers change when one layer alone has so many bits.

@@ -8,17 +8,19 @@ import torch
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
+from workbench.estimates import Estimate
 from workbench.evaluation import task_of
-from workbench.quantization.activations import observe
+from workbench.on_device import runtime_of
+from workbench.quantization.activations import DynamicGrid, Inputs, observe
 from workbench.quantization.aware import OnGrids
 from workbench.quantization.bias_correction import correct_bias, mean_outputs
 from workbench.quantization.equalization import equalize
 from workbench.quantization.folding import fold
 from workbench.quantization.grid import Grid
-from workbench.quantization.layer_times import layer_times, without_grids
+from workbench.quantization.grids import weight_grid
+from workbench.quantization.layer_times import layer_times, measured, without_grids
 from workbench.quantization.layers import Layer, graph_of, in_order_of_use, is_a_matrix, weight_name, weighted
 from workbench.quantization.mixed import CANDIDATES, allocate, sensitivity
-from workbench.quantization.observers import weight_grid
 from workbench.quantization.rounding import ROUNDINGS, second_moments
 from workbench.quantization.smoothing import smooth
 from workbench.quantization.ternary import ternary
@@ -37,7 +39,7 @@ def quantize(work: Work, step: Quantize, context: Context) -> None:
     _check(step, every)
     samples = context.dataset.calibration.inputs[: step.calibration_samples]
     batches = list(torch.from_numpy(context.dataset.prepare(samples)).split(BATCH))
-    layers = weighted(module, linear_only=real and step.mode != "static")
+    layers = weighted(module, linear_only=step.mode != "static")
     layers = {name: layers[name] for name in in_order_of_use(module, layers, batches[0][:1])}
 
     _fold(work)
@@ -45,10 +47,7 @@ def quantize(work: Work, step: Quantize, context: Context) -> None:
         work.notes.append(f"Equalized {equalize(module)} pairs of layers.")
     if step.smoothing > 0:
         work.notes.append(f"Smoothed what follows {smooth(module, batches, step.smoothing)} layer-norms.")
-    activations: dict[str, Grid] = {}
-    if step.activation_bits <= 16 and (step.mode == "static" or (step.mode == "dynamic" and not real)):
-        inputs = {name: 8 if step.keep_ends and name in _ends(layers) else step.activation_bits for name in layers}
-        activations = observe(module, layers, batches, inputs, step.observer)
+    activations = _activations(step, module, layers, batches)
     bits = _bits(work, step, context, layers, batches, activations)
     layers = {name: layer for name, layer in layers.items() if bits[name] != FLOATS}
     if not layers:
@@ -61,8 +60,7 @@ def quantize(work: Work, step: Quantize, context: Context) -> None:
     for done, (name, layer) in enumerate(layers.items()):  # each sees what the ones before it now give
         context.report(share=done / len(layers), message=f"Rounding {name} to {bits[name]} bits")
         before = layer.weight.detach().clone()
-        block = BLOCK if real and step.mode == "weight-only" else 0
-        grid, rounded = _rounded(work, step, name, layer, min(bits[name], most), block, batches)
+        grid, rounded = _rounded(work, step, name, layer, min(bits[name], most), batches)
         with torch.no_grad():
             layer.weight.copy_(rounded)
         work.grids[weight_name(name)] = grid
@@ -106,13 +104,25 @@ def _ends(layers: dict[str, Layer]) -> tuple[str, ...]:
     return (next(iter(layers)), next(reversed(layers))) if layers else ()
 
 
+def _activations(
+    step: Quantize, module: nn.Module, layers: dict[str, Layer], batches: list[Tensor]
+) -> dict[str, Inputs]:
+    """What flows into each layer is rounded to, where it is rounded at all."""
+    if step.activation_bits == FLOATS or step.mode == "weight-only":
+        return {}
+    bits = {name: 8 if step.keep_ends and name in _ends(layers) else step.activation_bits for name in layers}
+    if step.mode == "dynamic":
+        return {name: DynamicGrid(width) for name, width in bits.items()}
+    return {**observe(module, layers, batches, bits, step.observer)}
+
+
 def _bits(
     work: Work,
     step: Quantize,
     context: Context,
     layers: dict[str, Layer],
     batches: list[Tensor],
-    activations: dict[str, Grid],
+    activations: dict[str, Inputs],
 ) -> dict[str, int]:
     """How many bits each layer's weights get."""
     fixed = dict.fromkeys(_ends(layers), 8) if step.keep_ends else {}
@@ -137,7 +147,7 @@ def _fast_enough(
     context: Context,
     layers: dict[str, Layer],
     batches: list[Tensor],
-    activations: dict[str, Grid],
+    activations: dict[str, Inputs],
     fixed: dict[str, int],
 ) -> dict[str, int]:
     """Which layers become integers and which stay floats, for the latency that the step asks for."""
@@ -150,25 +160,49 @@ def _fast_enough(
     widths = {name: (fixed[name],) if name in fixed else (step.weight_bits, FLOATS) for name in layers}
     task = task_of(context.dataset)
     costs = sensitivity(work.module, layers, batches, widths, step.granularity, context.report, activations, task)
-    chosen = times.choose(costs, step.latency_budget)
+    allowed, tried = step.latency_budget, list[Estimate]()
+    while True:
+        try:
+            chosen = times.choose(costs, allowed)
+        except WorkbenchError:
+            if not tried:
+                raise
+            raise WorkbenchError(
+                f"The latency can't get down to {step.latency_budget:.0%}: of the choices of integers and floats that "
+                f"were exported and timed, the fastest takes {min(share.value for share in tried):.0%} of the floats'.",
+                "Allow more, or set latency_budget to 0.",
+            ) from None
+        integers = replace(without_grids(work), module=copy.deepcopy(work.module))
+        quantize(integers, step.model_copy(update={**plain, "bias_correction": False, "layers": chosen}), context)
+        share = measured(floats, integers, context)
+        tried.append(share)
+        if share.value <= step.latency_budget:
+            break
+        # by the profiler it was fast enough: what comes on top has to be left room for
+        allowed = min(allowed * step.latency_budget / share.value, times.share(chosen) - 1e-6)
     left = [name for name, bits in chosen.items() if bits == FLOATS]
     work.notes.append(
-        f"Left in floats: {', '.join(left) or 'no layer'}. By its profiler's times of single layers, "
-        f"{context.runtime.title if context.runtime else ''} then takes {times.share(chosen):.0%} of the floats' "
-        "latency: an estimate, as conversions between floats and integers come on top."
+        f"Left in floats: {', '.join(left) or 'no layer'}. So it takes {share.value:.0%} [{share.low:.0%}, "
+        f"{share.high:.0%}] of the floats' latency: exported and timed on {runtime_of(context).title}, the "
+        f"{len(tried)}. choice; measured again, it may come out a little different."
     )
     return chosen
 
 
+def _block(step: Quantize) -> int:
+    """How many inputs of an output share a scale; 0 where all do. What is simulated is what kernels would compute."""
+    return BLOCK if step.mode == "weight-only" else 0
+
+
 def _rounded(
-    work: Work, step: Quantize, name: str, layer: Layer, bits: int, block: int, batches: Sequence[Tensor]
+    work: Work, step: Quantize, name: str, layer: Layer, bits: int, batches: Sequence[Tensor]
 ) -> tuple[Grid, Tensor]:
     """A layer's grid, and its weight on it."""
     weight = layer.weight.detach().clone()
     if step.ternary and bits == 2:
         codes, grid = ternary(weight, step.granularity)
         return grid, grid.values(codes)
-    grid = weight_grid(weight, bits, step.weight_observer, step.granularity, block)
+    grid = weight_grid(weight, bits, step.weight_observer, step.granularity, _block(step))
     if step.rounding == "nearest":
         return grid, grid.nearest(weight)
     if not is_a_matrix(layer):

@@ -15,7 +15,12 @@ Rounding = Callable[[Tensor, Grid, Tensor], Tensor]
 
 
 def nearest(weight: Tensor, grid: Grid, moments: Tensor) -> Tensor:
-    """Each weight by itself, to the nearest value."""
+    """Each weight by itself, to the nearest value: ``s * clip(round(w / s), low, high)``, s the scale of its grid.
+
+    References
+    ----------
+    Nagel et al.: A White Paper on Neural Network Quantization, 2021 (arXiv 2106.08295), section 2.
+    """
     return grid.nearest(weight)
 
 

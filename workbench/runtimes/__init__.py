@@ -4,6 +4,7 @@ from pathlib import Path
 
 from workbench.errors import lookup
 from workbench.runtimes.base import Kernel, Runtime, Session
+from workbench.runtimes.executorch import ExecuTorch
 from workbench.runtimes.inductor import Inductor
 from workbench.runtimes.onnx_runtime import OnnxRuntime
 from workbench.runtimes.openvino import OpenVino
@@ -12,7 +13,7 @@ from workbench.runtimes.sparse import Sparse
 from workbench.runtimes.torch_eager import TorchEager
 
 RUNTIMES: dict[str, Runtime] = {
-    runtime.name: runtime for runtime in (OnnxRuntime(), OpenVino(), TorchEager(), Inductor(), Sparse())
+    runtime.name: runtime for runtime in (OnnxRuntime(), OpenVino(), ExecuTorch(), TorchEager(), Inductor(), Sparse())
 }
 
 PACKED = Packed()

@@ -173,6 +173,8 @@ def _overrides(model: "onnx.ModelProto", work: Work) -> dict[str, list[dict[str,
     """The scales of weights, and of what flows into their layers, as ONNX Runtime's quantizer takes them."""
     from onnxruntime.quantization import QuantType
 
+    from workbench.quantization.grid import Grid
+
     found: dict[str, list[dict[str, Any]]] = {}
     producers = {output: node for node in model.graph.node for output in node.output}
     consumers = {name: node for node in model.graph.node for name in list(node.input)[1:2]}
@@ -182,7 +184,7 @@ def _overrides(model: "onnx.ModelProto", work: Work) -> dict[str, list[dict[str,
             for scale in weight.scales
         ]
         inputs = work.activations.get(weight.parameter.removesuffix("weight").removesuffix("."))
-        if inputs is None or inputs.signed or inputs.bits != 8:
+        if not isinstance(inputs, Grid) or inputs.signed or inputs.bits != 8:
             continue
         tensor = consumers[weight.initializer].input[0]
         while tensor in producers and producers[tensor].op_type in MOVES:

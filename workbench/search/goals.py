@@ -111,12 +111,14 @@ QUANTITIES: dict[str, Quantity] = {
             lambda p, b: p.parameters,
             lambda value: f"{value:,.0f} parameters",
         ),
-        Quantity("memory", -1, lambda m, b: m.process.peak_bytes if m.process else None, lambda p, b: None, bytes_text),
+        Quantity(
+            "memory", -1, lambda m, b: m.process.peak_bytes if m.process else None, lambda p, b: p.memory, bytes_text
+        ),
         Quantity(
             "energy",
             -1,
             lambda m, b: m.energy.millijoules if m.energy else None,
-            lambda p, b: None,
+            lambda p, b: p.energy,
             lambda value: f"{value:.3g} mJ",
         ),
     )

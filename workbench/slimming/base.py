@@ -6,6 +6,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from workbench.pruning.allocation import own_ratios
+from workbench.pruning.channels import channel_groups
 from workbench.pruning.groups import Group, Member
 from workbench.steps.base import Context, Work
 from workbench.steps.prune import Prune
@@ -21,6 +23,13 @@ class ChannelPenalty(ABC):
         The factor of the penalty at strength 1.
     importance : str
         That of `Prune`, by which the channels are cut that the penalty made small.
+    groups, left : list of Group
+        The groups of channels that may lose some, and those that the declaration leaves alone.
+
+    Raises
+    ------
+    WorkbenchError
+        If the declaration names a layer that isn't there, or can't be pruned.
     """
 
     usual: ClassVar[float]
@@ -28,7 +37,19 @@ class ChannelPenalty(ABC):
 
     def __init__(self, work: Work, step: Slim, context: Context):
         self.factor = step.strength * self.usual
-        self.pruning = Prune(ratio=step.ratio, importance=self.importance, scope=step.scope, round_to=step.round_to)
+        self.pruning = Prune(
+            ratio=step.ratio,
+            importance=self.importance,
+            scope=step.scope,
+            round_to=step.round_to,
+            layers=step.layers,
+        )
+        self.example = torch.from_numpy(context.dataset.prepare(context.dataset.calibration.inputs[:2]))
+        groups, _ = channel_groups(work.module, self.example)
+        named = [name for name, part in work.module.named_modules() if name and list(part.parameters(recurse=False))]
+        own = own_ratios(groups, step.layers, named)
+        self.groups = [group for index, group in enumerate(groups) if own.get(index) != 0.0]
+        self.left = [group for index, group in enumerate(groups) if own.get(index) == 0.0]
 
     @abstractmethod
     def __call__(self, module: nn.Module) -> Tensor:

@@ -6,7 +6,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from workbench.pruning.channels import channel_groups
 from workbench.pruning.plan import replay
 from workbench.slimming.base import ChannelPenalty, squared_norms
 from workbench.steps.base import Context, Work
@@ -29,14 +28,12 @@ class Growing(ChannelPenalty):
 
     def __init__(self, work: Work, step: Slim, context: Context):
         super().__init__(work, step, context)
-        self.example = torch.from_numpy(context.dataset.prepare(context.dataset.calibration.inputs[:2]))
         trial = replace(work, module=copy.deepcopy(work.module), plan=[], notes=[])
         self.pruning.apply(trial, context)
         self.plan, self.notes, self.now = trial.plan, trial.notes, 0.0
         indices = {edit["layer"]: torch.tensor(edit["indices"]) for edit in self.plan}
-        groups, _ = channel_groups(work.module, self.example)
         self.doomed = [
-            (group, (indices[group.name] % group.units).unique()) for group in groups if group.name in indices
+            (group, (indices[group.name] % group.units).unique()) for group in self.groups if group.name in indices
         ]
 
     def __call__(self, module: nn.Module) -> Tensor:

@@ -3,10 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from workbench.pruning.channels import channel_groups
 from workbench.slimming.base import ChannelPenalty, squared_norms
-from workbench.steps.base import Context, Work
-from workbench.steps.slim import Slim
 
 
 class Lasso(ChannelPenalty):
@@ -23,11 +20,6 @@ class Lasso(ChannelPenalty):
 
     usual = 2e-3
     importance = "group"
-
-    def __init__(self, work: Work, step: Slim, context: Context):
-        super().__init__(work, step, context)
-        example = torch.from_numpy(context.dataset.prepare(context.dataset.calibration.inputs[:2]))
-        self.groups, _ = channel_groups(work.module, example)
 
     def __call__(self, module: nn.Module) -> Tensor:
         # the square root has no gradient at zero

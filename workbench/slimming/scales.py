@@ -28,9 +28,9 @@ class Scales(ChannelPenalty):
 
     def __init__(self, work: Work, step: Slim, context: Context):
         super().__init__(work, step, context)
-        self.names = [
-            f"{name}.weight" for name, layer in work.module.named_modules() if isinstance(layer, Norm) and layer.affine
-        ]
+        left = {member.parameter for group in self.left for member in group.members if member.role == "scale"}
+        norms = [name for name, layer in work.module.named_modules() if isinstance(layer, Norm) and layer.affine]
+        self.names = [name for name in (f"{norm}.weight" for norm in norms) if name not in left]
         if not self.names:
             raise WorkbenchError(
                 "This model has no batch-norm whose scales could be slimmed.", "Choose 'lasso' or 'growing' instead."

@@ -15,7 +15,8 @@ def draw_ticket(work: Work, step: Sparsify, context: Context) -> None:
     """In each round train, zero the smallest weights, and rewind the others; then train what is left.
 
     They are rewound to the start of this step (to fresh random weights, where asked), or to where they stood after a
-    few epochs of training. Each round removes the same share of what is left.
+    few epochs of training. After round k of n a share ``1 - (1 - ratio)^(k / n)`` is zero: each round removes the same
+    share of what is left.
 
     References
     ----------

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from workbench.constraints import Constraint
     from workbench.data import Dataset
+    from workbench.quantization.activations import Inputs
     from workbench.quantization.grid import Grid
     from workbench.runtimes import Runtime
     from workbench.steps.quantize import Quantize
@@ -40,7 +41,7 @@ class Work:
         The format of the exported floats: ``float32``, ``float16`` or ``bfloat16``.
     packed : bool
         Whether it ships as a packed file, entropy-coded, whatever the study's runtime.
-    activations : dict of str to Grid
+    activations : dict of str to Grid or DynamicGrid
         The grid that what flows into a layer is rounded to, by the layer's name.
     simulated : list of str
         Sentences: what of this model no kernel computes with, and why. Its speed is then not claimed.
@@ -56,9 +57,14 @@ class Work:
     grids: "dict[str, Grid]" = field(default_factory=dict)
     precision: str = "float32"
     packed: bool = False
-    activations: "dict[str, Grid]" = field(default_factory=dict)
+    activations: "dict[str, Inputs]" = field(default_factory=dict)
     simulated: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def ships_packed(self) -> bool:
+        """Whether its file is a packed one, whatever the study's runtime."""
+        return self.packed or bool(self.simulated)
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,8 @@ class Context:
     runtime : Runtime or None
         What will execute the artifact, with so many `threads` and inputs in a `batch`: for steps that ask what it can
         compute with, or how long it takes.
+    place : int
+        Which step of the recipe is carried out, from 1 on; 0 outside of any.
     """
 
     dataset: "Dataset"
@@ -89,6 +97,7 @@ class Context:
     runtime: "Runtime | None" = None
     threads: int = 1
     batch: int = 1
+    place: int = 0
 
     def part(self, index: int, count: int) -> "Context":
         """The same, for the part `index` of `count` equal ones that a step is made of: its progress is scaled."""

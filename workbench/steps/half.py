@@ -38,6 +38,8 @@ class Half(Step):
     def apply(self, work: Work, context: Context) -> None:
         import torch
 
+        from workbench.machine import lacks_half
+
         kind = getattr(torch, self.format)
         largest = torch.finfo(kind).max
         with torch.no_grad():
@@ -50,3 +52,8 @@ class Half(Step):
                     )
                 tensor.copy_(tensor.to(kind))
         work.precision = self.format
+        if lacking := lacks_half(self.format, context.device):
+            work.notes.append(
+                f"The file is about half as large, but {lacking}: each operation converts to 32 bits and back, which "
+                "is usually slower."
+            )

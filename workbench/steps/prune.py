@@ -22,7 +22,7 @@ WORKS_WITH: dict[str, dict[str, tuple[str, ...]]] = {
         "scope": ("layer", "global"),
         "target": _TARGETS,
     },
-    "weight": {"importance": _WEIGHTS, "scope": ("layer", "global"), "target": ("none",)},
+    "weight": {"importance": _WEIGHTS, "scope": ("layer", "global"), "target": ("none", "parameters", "bytes")},
     "n:m": {"importance": _WEIGHTS, "scope": ("layer",), "target": ("none",)},
 }
 """What each granularity can be combined with, by knob."""
@@ -70,8 +70,9 @@ class Prune(Step):
     )
     target: Literal["none", "macs", "parameters", "bytes", "latency"] = knob(
         "none",
-        help="Prune by the ratio (none), or find the ratio at which the model keeps the share below of its "
-        "operations (MACs), parameters, file size or measured latency.",
+        help="Prune by the ratio (none), or find the ratio at which the model keeps at most the share or figure below "
+        "of its operations (MACs), parameters, file size or measured latency. Single weights: parameters are those "
+        "that are not zero, bytes those of a packed file.",
         advanced=True,
     )
     keep: float = knob(
@@ -82,6 +83,14 @@ class Prune(Step):
         share=True,
         label="Keep at most",
         help="What the target may be, as a share of what it was before this step.",
+        advanced=True,
+    )
+    limit: float = knob(
+        0.0,
+        ge=0.0,
+        le=1e12,
+        help="What the target may be at most in figures: MACs for one input, parameters, bytes, or milliseconds of a "
+        "call; 0 goes by the share above.",
         advanced=True,
     )
     round_to: int = knob(
@@ -127,6 +136,7 @@ class Prune(Step):
         from workbench.pruning import GRANULARITIES
 
         what = "every layer" if self.scope == "layer" else "the model"
-        aim = f"{self.ratio:.0%} of {what}" if self.target == "none" else f"to {self.keep:.0%} of its {self.target}"
+        left = f"{self.limit:,g}" if self.limit else f"{self.keep:.0%}"
+        aim = f"{self.ratio:.0%} of {what}" if self.target == "none" else f"to {left} of its {self.target}"
         context.report(message=f"Pruning {aim}")
         GRANULARITIES[self.granularity](work, self, context)

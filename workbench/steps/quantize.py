@@ -9,7 +9,8 @@ from workbench.knobs import knob
 from workbench.steps.base import Context, Step, Work
 
 BLOCK = 32  # weights that share a scale in weight-only quantization
-FLOATS = 32  # bits of a layer that isn't quantized
+WIDEST = 16  # bits of a grid
+FLOATS = 32  # bits of what isn't quantized
 
 
 class Quantize(Step):
@@ -17,7 +18,8 @@ class Quantize(Step):
 
     The weights are rounded onto their grid at once, after training; any training later in the recipe is then
     quantization-aware: weights and what flows between layers are rounded in every forward pass, and the scales are
-    learned too. What the runtime has kernels for runs on them; what it has none for is refused, or simulated.
+    learned too (that of binary and of ternary weights follows from the weights, and dynamic ranges from what flows).
+    What the runtime has kernels for runs on them; what it has none for is refused, or simulated.
 
     References
     ----------
@@ -32,7 +34,7 @@ class Quantize(Step):
     kinds: ClassVar[tuple[str, ...]] = ("Quantize",)
 
     weight_bits: int = knob(
-        8, ge=1, le=16, choices=(8, 6, 4, 3, 2, 1), unit="bits", help="Bits of each stored weight; 1 is a sign."
+        8, ge=1, le=WIDEST, choices=(8, 6, 4, 3, 2, 1), unit="bits", help="Bits of each stored weight; 1 is a sign."
     )
     mode: Literal["static", "dynamic", "weight-only"] = knob(
         "static",
@@ -60,10 +62,15 @@ class Quantize(Step):
         advanced=True,
     )
     granularity: Literal["channel", "tensor"] = knob(
-        "channel", help="A scale for each output channel, or one for the whole weight.", advanced=True
+        "channel",
+        help="A scale for each output channel, or one for the whole weight; weight-only has one for every 32 inputs.",
+        advanced=True,
     )
-    weight_observer: Literal["mse", "minmax", "percentile"] = knob(
-        "mse", help="How the range of weights is chosen: least squared error, the largest, or nearly so.", advanced=True
+    weight_observer: Literal["mse", "minmax", "percentile", "entropy"] = knob(
+        "mse",
+        help="How the range of weights is chosen: least squared error, the largest, nearly so, or least divergence "
+        "(entropy).",
+        advanced=True,
     )
     observer: Literal["mse", "minmax", "percentile", "entropy"] = knob(
         "mse", help="How the range of activations is chosen from the calibration samples.", advanced=True
@@ -105,8 +112,8 @@ class Quantize(Step):
         le=1.0,
         step=0.05,
         share=True,
-        help="Let an integer program leave in floats what suffers most, as long as the layers' times on this device add"
-        " up to at most this share of the floats' latency; 0 is off.",
+        help="Let an integer program leave in floats what suffers most, as long as the file takes at most this share "
+        "of the floats' latency, timed on this device; 0 is off.",
         advanced=True,
     )
     layers: dict[str, Annotated[int, Field(ge=1, le=FLOATS)]] = knob(
@@ -119,10 +126,19 @@ class Quantize(Step):
     @model_validator(mode="after")
     def _works(self) -> "Quantize":
         for name, bits in self.layers.items():
-            if 16 < bits < FLOATS:
+            if WIDEST < bits < FLOATS:
                 raise WorkbenchError(
-                    f"The layer '{name}' can't have {bits} bits.", "Give it 1 to 16, or 32 for floats."
+                    f"The layer '{name}' can't have {bits} bits.", f"Give it 1 to {WIDEST}, or {FLOATS} for floats."
                 )
+        if WIDEST < self.activation_bits < FLOATS:
+            raise WorkbenchError(
+                f"Activations can't have {self.activation_bits} bits.", f"Give 1 to {WIDEST}, or {FLOATS} for floats."
+            )
+        if self.mode == "weight-only" and self.weight_observer == "entropy":
+            raise WorkbenchError(
+                f"The observer entropy needs a histogram of many values; weight-only has blocks of {BLOCK}.",
+                "Choose another weight_observer.",
+            )
         if self.latency_budget and (self.average_bits or self.simulate or self.mode != "static"):
             raise WorkbenchError(
                 "A latency budget is for static integers on real kernels alone.",

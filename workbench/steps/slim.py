@@ -1,6 +1,8 @@
 """Slim: let training find the channels that aren't needed, then cut them."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from workbench.knobs import knob
 from workbench.steps.base import Context, Work
@@ -45,6 +47,12 @@ class Slim(Training):
         unit="channels",
         label="Round channels to",
         help="Keep a multiple of this many channels: int8 kernels like multiples of 8 or 16.",
+        advanced=True,
+    )
+    layers: dict[str, Annotated[float, Field(ge=0.0, le=0.95)]] = knob(
+        {},
+        label="Shares by layer",
+        help="Shares of single layers; 0 leaves a layer alone, by the penalty too.",
         advanced=True,
     )
 

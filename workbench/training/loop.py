@@ -200,9 +200,10 @@ class _Loop:
     def diverged(self, engine: Engine, what: str) -> WorkbenchError:
         """The refusal to go on; the module is as in its best epoch again."""
         self.module.load_state_dict(self.state)
+        place = f", step {self.context.place} of the recipe," if self.context.place else ""
         return WorkbenchError(
-            f"Training diverged in epoch {engine.state.epoch}: {what} is no longer a number at update "
-            f"{engine.state.iteration} of {self.updates}.",
+            f"{type(self.settings).__name__}{place} diverged in epoch {engine.state.epoch}: {what} is no longer a "
+            f"number at update {engine.state.iteration} of {self.updates}.",
             f"Lower the learning rate (now {self.settings.learning_rate:g}).",
         )
 

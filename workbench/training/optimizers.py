@@ -12,7 +12,18 @@ from workbench.steps.finetune import Training
 
 
 def optimizer_of(parameters: Iterable[nn.Parameter], settings: Training) -> torch.optim.Optimizer:
-    """The optimizer that `settings` names."""
+    """The optimizer that `settings` names.
+
+    With gradient g, rate r and weight decay d: SGD ``v = 0.9 v + g + d w``, ``w -= r (g + d w + 0.9 v)``; Adam
+    ``w -= r m / (sqrt(s) + eps)`` with m and s the running means of ``g + d w`` and of its square, corrected for their
+    start at zero; AdamW the same of g alone, and ``w -= r d w`` beside it.
+
+    References
+    ----------
+    Sutskever et al.: On the importance of initialization and momentum in deep learning, 2013 (ICML), for Nesterov's
+    momentum. Kingma, Ba: Adam, 2015 (arXiv 1412.6980). Loshchilov, Hutter: Decoupled Weight Decay Regularization, 2019
+    (arXiv 1711.05101), for AdamW.
+    """
     rates: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
     if settings.optimizer == "sgd":
         return torch.optim.SGD(parameters, momentum=0.9, nesterov=True, **rates)

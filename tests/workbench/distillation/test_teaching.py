@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from workbench import Cancelled, Dataset, Distill, Finetune, Prune, Recipe, Study, WorkbenchError, carry_out
+from workbench.data import load_dataset
 from workbench.distillation.students import reset
 from workbench.models import MODELS
 from workbench.steps.base import Context, Work
@@ -172,6 +174,23 @@ def test_a_zoo_teacher_of_other_classes_is_refused(few_digits):
     student = MODELS["lenet5"].build(1, 4)
     with pytest.raises(WorkbenchError, match=r"teacher 'lenet300' tells 10 classes apart, the dataset has 4\."):
         Distill(teacher="lenet300").apply(Work(student), Context(some, student))
+
+
+def test_a_zoo_teacher_of_as_many_but_other_classes_is_refused(few_digits, lenet5):
+    train, context = (few_digits.train.inputs, few_digits.train.labels), Context(few_digits, lenet5)
+    names = ["0", "1", "2", "3", "4", "five", "6", "7", "8", "9"]
+    other = Dataset(train=train, classes=names, name="mnist")
+    with pytest.raises(WorkbenchError, match="teacher 'lenet300' calls class 5 '5', the dataset 'five'"):
+        Distill(teacher="lenet300").check(replace(context, dataset=other))
+    Distill(teacher="lenet300").check(context)
+    garments = Dataset(train=train, name="fashion_mnist")  # without names, the number of classes has to do
+    Distill(teacher="lenet5").check(replace(context, dataset=garments))
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist"])
+def test_the_zoo_knows_the_names_of_the_classes_that_its_models_tell_apart(dataset):
+    known = [model.classes(dataset) for model in MODELS.values() if model.weights(dataset).exists()]
+    assert known and all(classes == load_dataset(dataset).classes for classes in known)
 
 
 def test_a_student_of_other_classes_is_refused(few_digits, lenet5):

@@ -92,6 +92,23 @@ def test_bytes_of_a_recipe_that_never_ran_are_within_one_per_cent(ready: Study, 
     assert predicted.value == pytest.approx((tmp_path / "model.onnx").stat().st_size, rel=0.01)
 
 
+def test_energy_and_memory_are_foreseen_by_what_was_measured(ready: Study) -> None:
+    trials = [trial for trial in ready.trials if trial.metrics and not trial.metrics.simulated and trial.number]
+    held = 0
+    for trial in trials:
+        prediction, metrics = ready.predict(trial.recipe), trial.metrics
+        assert metrics and metrics.energy and metrics.process and prediction.energy and prediction.memory
+        if not metrics.energy.measured:
+            assert prediction.energy.value == pytest.approx(metrics.energy.millijoules, rel=0.02)
+        held += prediction.memory.low <= metrics.process.peak_bytes <= prediction.memory.high
+    assert trials and held >= 0.6 * len(trials)
+    smaller, whole = (ready.predict(Recipe(steps)) for steps in ([Prune(ratio=0.9), Quantize()], []))
+    assert smaller.energy and whole.energy and smaller.energy.value < 0.2 * whole.energy.value
+    assert smaller.memory and whole.memory and smaller.memory.value < whole.memory.value
+    simulated = ready.predict(Recipe([Quantize(weight_bits=2, simulate=True)]))
+    assert simulated.energy is simulated.memory is None
+
+
 def test_a_look_is_the_accuracy_of_the_pruned_model(ready: Study) -> None:
     recipe = Recipe([Prune(ratio=0.4, importance="l1")])
     looked = ready.predict(recipe, look=True).accuracy

@@ -133,3 +133,14 @@ def test_channels_of_a_transformer_are_its_hidden_widths_as_attention_counts_on_
 def test_a_model_without_attention_is_refused(lenet5, few_digits):
     with pytest.raises(WorkbenchError, match="no attention heads"):
         Prune(granularity="head").apply(Work(lenet5), Context(few_digits, lenet5))
+
+
+@pytest.mark.parametrize("granularity", ["mlp", "head", "block"])
+def test_heads_widths_and_blocks_have_targets_too(granularity):
+    torch.manual_seed(0)
+    encoder = Encoder().eval()
+    work = Work(copy.deepcopy(encoder))
+    Prune(granularity=granularity, target="parameters", keep=0.9).apply(work, Context(TOKENS, encoder))
+    left = sum(p.numel() for p in work.module.parameters()) / sum(p.numel() for p in encoder.parameters())
+    assert 0.4 < left <= 0.9
+    assert f"{left:.1%} of the parameters are left" in " ".join(work.notes)

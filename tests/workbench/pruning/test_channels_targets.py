@@ -1,18 +1,21 @@
 """Targets, and ratios of single layers: what was asked for is reached, told, and nothing is ever emptied."""
 
 import copy
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from workbench import Dataset, Prune, WorkbenchError
+from workbench import Dataset, Pack, Prune, Quantize, ShareWeights, WorkbenchError
 from workbench.macs import count_macs
 from workbench.pruning.allocation import by_kind, by_layer, by_model
 from workbench.pruning.groups import Group, Member
 from workbench.pruning.latency_aware import LatencyAware, levels
-from workbench.runtimes import RUNTIMES
+from workbench.quantization.grids import refit
+from workbench.runtimes import PACKED, RUNTIMES
 from workbench.steps.base import Context, Work
 
 
@@ -42,6 +45,48 @@ def test_what_is_left_is_at_most_what_was_asked_and_hardly_less(lenet5, few_digi
     assert f"{left:.1%} of the {'MACs' if target == 'macs' else 'parameters'} are left, at a ratio of" in work.notes[0]
 
 
+@pytest.mark.parametrize(("target", "limit"), [("macs", 700_000), ("parameters", 200_000)])
+def test_a_limit_is_in_the_targets_own_figures(lenet5, few_digits, target, limit):
+    work = _pruned(lenet5, few_digits, target=target, limit=limit)
+    left = _figure(work.module, few_digits, target)
+    assert 0.85 * limit < left <= limit
+    assert f"{left:,} of the {'MACs' if target == 'macs' else 'parameters'} are left" in work.notes[0]
+    with pytest.raises(WorkbenchError, match=r"can't get down to 10: the most that may go leaves [\d,]+\. Keep more"):
+        _pruned(lenet5, few_digits, target=target, limit=10)
+
+
+def test_a_limit_in_milliseconds_is_that_of_a_call(lenet5, few_digits):
+    context = Context(few_digits, lenet5, runtime=RUNTIMES["torch"])
+    slow = _pruned(lenet5, few_digits, "torch", target="latency", limit=1e6)
+    assert _widths(slow.module) == [20, 50, 500, 10]
+    assert "ms [" in slow.notes[-1] and "of the latency is left" in slow.notes[-1]
+    with pytest.raises(WorkbenchError, match=r"The latency can't get down to 1e-06 ms: the most that may go leaves"):
+        Prune(target="latency", limit=1e-6).apply(Work(copy.deepcopy(lenet5)), context)
+
+
+def test_single_weights_count_what_is_not_zero_and_the_bytes_of_a_packed_file(lenet5, few_digits, tmp_path):
+    work = _pruned(lenet5, few_digits, granularity="weight", scope="global", target="parameters", limit=50_000)
+    left = sum(int(p.count_nonzero()) for p in work.module.parameters())
+    assert 49_000 < left <= 50_000
+    assert f"{left:,} of the parameters are left" in work.notes[-1]
+    packed = _pruned(lenet5, few_digits, granularity="weight", scope="global", target="bytes", limit=400_000)
+    inputs = few_digits.prepare(few_digits.train.inputs[:2])
+    PACKED.export(packed, inputs, inputs, tmp_path / "model.packed")
+    assert 300_000 < (tmp_path / "model.packed").stat().st_size <= 400_000
+
+
+def test_what_ships_packed_is_weighed_packed(lenet5, few_digits):
+    work = Work(copy.deepcopy(lenet5))
+    context = Context(few_digits, lenet5, runtime=RUNTIMES["onnxruntime"])
+    ShareWeights(bits=4).apply(work, context)
+    Pack().apply(work, context)
+    inputs = few_digits.prepare(few_digits.train.inputs[:2])
+    Prune(target="bytes", limit=60_000).apply(work, context)
+    with tempfile.TemporaryDirectory() as folder:
+        PACKED.export(work, inputs, inputs, Path(folder, "model.packed"))
+        assert 30_000 < Path(folder, "model.packed").stat().st_size <= 60_000
+
+
 def test_bytes_are_those_of_the_exported_file(lenet5, few_digits, tmp_path):
     work = _pruned(lenet5, few_digits, "torch", target="bytes", keep=0.5)
     inputs = few_digits.prepare(few_digits.train.inputs[:2])
@@ -54,6 +99,24 @@ def test_bytes_are_those_of_the_exported_file(lenet5, few_digits, tmp_path):
     assert f"{sizes[1] / sizes[0]:.1%} of the bytes of the file are left" in work.notes[0]
 
 
+@pytest.mark.parametrize(
+    "first",
+    [Quantize(weight_bits=2, calibration_samples=16, simulate=True), ShareWeights(bits=2, conv_bits=2), Pack()],
+    ids=["simulated", "shared", "packed"],
+)
+def test_bytes_are_those_of_the_packed_file_where_one_will_ship(first, lenet5, few_digits, tmp_path):
+    context = Context(few_digits, copy.deepcopy(lenet5), runtime=RUNTIMES["torch"])
+    work, sizes = Work(lenet5), []
+    inputs = few_digits.prepare(few_digits.train.inputs[:2])
+    for step in (first, Prune(target="bytes", keep=0.5)):
+        step.apply(work, context)
+        refit(dict(work.module.named_parameters()), work.grids)
+        PACKED.export(work, inputs, inputs, tmp_path / "model.packed")
+        sizes.append((tmp_path / "model.packed").stat().st_size)
+    assert 0.4 * sizes[0] < sizes[1] <= 0.5 * sizes[0]
+    assert any(f"{sizes[1] / sizes[0]:.1%} of the bytes of the file are left" in note for note in work.notes)
+
+
 def test_bytes_and_latency_need_a_runtime(lenet5, few_digits):
     for knobs in ({"target": "bytes"}, {"target": "latency"}, {"scope": "latency"}):
         with pytest.raises(WorkbenchError, match=r"no runtime was given to export for\. Run the recipe in a study"):
@@ -61,7 +124,9 @@ def test_bytes_and_latency_need_a_runtime(lenet5, few_digits):
 
 
 def test_what_can_not_be_reached_is_refused_with_how_far_it_goes(lenet5, few_digits):
-    with pytest.raises(WorkbenchError, match=r"MACs can't get down to 5%: the most that may go leaves \d+%.*Keep more"):
+    with pytest.raises(
+        WorkbenchError, match=r"MACs can't get down to 5.0%: the most that may go leaves [\d.]+%.*Keep more"
+    ):
         _pruned(lenet5, few_digits, target="macs", keep=0.05, layers={"conv1": 0.0, "conv2": 0.0})
 
 

@@ -41,8 +41,18 @@ TRAINED = Finetune(epochs=1, batch_size=64)
 
 @pytest.mark.parametrize(
     "step",
-    [low(2, granularity="tensor"), low(2, ternary=True), low(1), low(2, activation_bits=2)],
-    ids=["2-bit", "ternary", "binary", "2-bit-both"],
+    [
+        low(2, granularity="tensor"),
+        low(2, ternary=True),
+        low(1),
+        low(2, activation_bits=2),
+        low(4, activation_bits=1),
+        low(8, activation_bits=1),
+        low(1, activation_bits=1),
+        low(1, activation_bits=1, mode="dynamic"),
+        low(1, mode="weight-only"),
+    ],
+    ids=lambda step: f"{step.mode}-{step.weight_bits}-{step.activation_bits}{'-ternary' * step.ternary}",
 )
 def test_training_after_quantizing_beats_quantizing_alone(step, zoo_lenet5, digits):
     before, after = (carried_out(steps, zoo_lenet5, digits) for steps in ([step], [step, TRAINED]))
@@ -73,6 +83,19 @@ def test_scales_of_weights_and_activations_are_learned(zoo_lenet5, few_digits):
     assert all(one != other for one, other in zip(before, after, strict=True))
     assert all(other == pytest.approx(one, rel=0.05) for one, other in zip(before, after, strict=True))
     assert on_grids(work)
+
+
+def test_training_after_dynamic_quantization_rounds_what_flows_in_at_every_pass(zoo_lenet5, few_digits):
+    work = carried_out([low(8, mode="dynamic", activation_bits=2)], zoo_lenet5, few_digits)
+    seen = []
+    with work.constraints["quantized"].held(work.module):
+        handle = work.module.fc2.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
+        work.module(torch.from_numpy(few_digits.prepare(few_digits.train.inputs[:8]))).sum().backward()
+        handle.remove()
+        gradient = work.module.fc1.parametrizations.weight.original.grad
+    assert len(seen[0].detach().round(decimals=4).unique()) == 4
+    assert gradient.abs().sum() > 0
+    assert not any(part._forward_pre_hooks for part in work.module.modules())
 
 
 def test_the_module_is_plain_again_afterwards(zoo_lenet5, few_digits):
@@ -125,3 +148,21 @@ def test_training_that_finds_nothing_better_leaves_what_better_rounding_found(zo
         pass
     for name, weight in before.module.named_parameters():
         assert torch.equal(weight, work.module.get_parameter(name))
+
+
+def test_a_copy_of_the_model_rounds_what_flows_in_by_its_own_scales(zoo_lenet5, few_digits):
+    work = carried_out([low(8, activation_bits=2)], zoo_lenet5, few_digits)
+    inputs = torch.from_numpy(few_digits.prepare(few_digits.train.inputs[:8]))
+    with torch.no_grad(), work.constraints["quantized"].held(work.module):
+        other = copy.deepcopy(work.module)
+        assert torch.equal(other(inputs), work.module(inputs))
+        other.fc1.input_grid.ratio.mul_(2)
+        assert not torch.allclose(other(inputs), work.module(inputs))
+
+
+def test_averaged_weights_are_judged_and_kept_with_averaged_scales(zoo_lenet5, few_digits):
+    work = carried_out([low(8, activation_bits=2)], zoo_lenet5, few_digits)
+    training = Finetune(epochs=2, learning_rate=0.03, warmup=0.0, average=0.9)
+    best = training.learn(work, Context(few_digits, zoo_lenet5), since=1.0)
+    with rounded_inputs(work.module, work.activations):
+        assert accuracy(work.module, few_digits, few_digits.validation) == pytest.approx(best, abs=0.006)

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from workbench.quantization.binary import BinaryGrid
 from workbench.quantization.grid import Grid
+from workbench.quantization.grids import weight_grid
 from workbench.quantization.learned import LearnedGrid, learned_step
-from workbench.quantization.observers import weight_grid
 from workbench.quantization.ternary import TernaryGrid, ternary
 
 

@@ -1,16 +1,20 @@
 """Ranges: what each observer promises, for weights and for activations, at every width."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import scipy.stats
 import torch
 from torch import Tensor
 
+from workbench import Quantize, WorkbenchError
+from workbench.quantization.activations import DynamicGrid
 from workbench.quantization.grid import Grid
-from workbench.quantization.observers import OBSERVERS, activation_grid, refit, weight_grid
+from workbench.quantization.grids import activation_grid, refit, weight_grid
+from workbench.quantization.observers import OBSERVERS
 
 BITS = (1, 2, 3, 4, 6, 8)
-WEIGHT_OBSERVERS = ("mse", "minmax", "percentile")
 
 
 @pytest.fixture
@@ -22,7 +26,7 @@ def weight() -> Tensor:
 
 @pytest.mark.parametrize("bits", BITS)
 @pytest.mark.parametrize("granularity", ["tensor", "channel"])
-@pytest.mark.parametrize("observer", WEIGHT_OBSERVERS)
+@pytest.mark.parametrize("observer", OBSERVERS)
 def test_every_weight_lies_on_a_grid_of_at_most_so_many_values(bits, granularity, observer, weight):
     grid = weight_grid(weight, bits, observer, granularity)
     rounded = grid.nearest(weight)
@@ -39,6 +43,20 @@ def test_min_max_clips_nothing(bits, weight):
     steps = weight / grid.spread(weight)
     assert steps.max() <= grid.high + 1e-4 and steps.min() >= grid.low - 1e-4
     assert ((grid.nearest(weight) - weight).abs() <= grid.spread(weight) / 2 + 1e-7).all()
+
+
+def test_weights_and_activations_may_choose_every_observer():
+    for knob in ("weight_observer", "observer"):
+        assert set(get_args(Quantize.model_fields[knob].annotation)) == set(OBSERVERS)
+    with pytest.raises(WorkbenchError, match="entropy needs a histogram of many values"):
+        Quantize(mode="weight-only", weight_observer="entropy")
+
+
+@pytest.mark.parametrize("observer", OBSERVERS)
+def test_each_row_has_the_range_that_it_would_have_alone(observer, weight):
+    rows = weight.flatten(1)
+    alone = torch.cat([OBSERVERS[observer](row[None], 4, True) for row in rows])
+    assert torch.allclose(OBSERVERS[observer](rows, 4, True), alone)
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
@@ -61,6 +79,12 @@ def test_one_bit_is_the_sign_times_the_mean_magnitude(weight):
     assert torch.allclose(grid.nearest(weight)[0], weight[0].sign() * weight[0].abs().mean())
 
 
+def test_one_bit_in_blocks_takes_the_mean_of_what_is_in_each_however_short(weight):
+    grid = weight_grid(weight, 1, block=32)
+    assert torch.allclose(grid.scale[0, 2], weight[0].flatten()[64:].abs().mean()), "11 of 75 inputs are left"
+    assert grid.holds(grid.nearest(weight))
+
+
 def test_blocks_have_a_scale_each(weight):
     grid = weight_grid(weight, 4, "minmax", block=32)
     assert grid.scale.shape == (6, 3)
@@ -79,6 +103,16 @@ def test_activations_get_few_values_of_which_one_is_zero(bits, observer, values)
     assert rounded.isfinite().all() and grid.holds(rounded)
     if not (bits == 1 and values == "signed"):
         assert grid.nearest(torch.zeros(1)).item() == 0 and not grid.signed
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("values", ["relu", "signed", "zero"])
+def test_dynamic_grids_are_min_max_grids_of_the_very_values(bits, values):
+    seen = torch.randn(40, 100, generator=torch.Generator().manual_seed(1)) + 0.3
+    seen = {"relu": seen.relu(), "signed": seen, "zero": seen * 0}[values]
+    for batch in (seen, 3 * seen[:4]):
+        expected = activation_grid(batch, bits, "minmax").nearest(batch)
+        assert torch.allclose(DynamicGrid(bits).nearest(batch), expected, atol=1e-6)
 
 
 def test_rare_outliers_widen_min_max_and_no_other():

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from workbench import Quantize, WorkbenchError
+from workbench.estimates import Estimate
 from workbench.quantization.activations import rounded_inputs
 from workbench.quantization.bias_correction import mean_outputs
 from workbench.quantization.layer_times import LayerTimes, layer_times
@@ -59,6 +60,21 @@ def test_activations_have_their_bits_or_stay_floats(bits, quantized):
     assert quantized(activation_bits=32, simulate=True).activations == {}
 
 
+@pytest.mark.parametrize("bits", [2, 8])
+def test_dynamic_ranges_are_those_of_each_forward_pass(bits, quantized, digits):
+    work = quantized(mode="dynamic", weight_bits=bits, activation_bits=bits, simulate=True)
+    assert bool(work.simulated) == (bits == 2)
+    assert "fc1" in work.activations and {grid.bits for grid in work.activations.values()} == {bits}
+    seen: list[torch.Tensor] = []
+    inputs = torch.from_numpy(digits.prepare(digits.test.inputs[:8]))
+    with torch.no_grad(), rounded_inputs(work.module, work.activations):
+        handle = work.module.fc1.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
+        work.module(inputs), work.module(inputs * 1000)
+        handle.remove()
+    assert all(1 < len(values.unique()) <= 2**bits for values in seen)
+    assert seen[1].max() > 100 * seen[0].max(), "a range found on calibration samples would have clipped it"
+
+
 def test_what_runs_on_kernels_is_not_called_simulated(quantized):
     assert quantized().simulated == []
     assert quantized(simulate=True).simulated == [], "there is a kernel for it"
@@ -71,8 +87,11 @@ def test_what_has_no_kernel_says_so(quantized):
     assert "4-bit weights and 4-bit activations" in sentence and "'onnxruntime' has no kernels" in sentence
 
 
-def test_weight_only_takes_the_linear_layers_in_blocks(quantized):
-    work = quantized(mode="weight-only", weight_bits=4)
+@pytest.mark.parametrize("granularity", ["channel", "tensor"])
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 8])
+def test_weight_only_takes_the_linear_layers_in_blocks_with_kernels_or_without(quantized, bits, granularity):
+    work = quantized(mode="weight-only", weight_bits=bits, granularity=granularity, simulate=True)
+    assert bool(work.simulated) == (bits not in (4, 8))
     assert set(work.grids) == {"fc1.weight", "fc2.weight"} and on_grids(work)
     assert all(grid.block == 32 for grid in work.grids.values())
     assert work.activations == {}
@@ -114,8 +133,9 @@ def test_where_sums_of_products_would_overflow_weights_take_seven_bits(quantized
     assert {grid.bits for grid in quantized(mode="weight-only").grids.values()} == {8}
 
 
-def test_an_integer_file_answers_as_its_fake_quantized_module(quantized, digits, tmp_path):
-    work, inputs = quantized(), digits.prepare(digits.test.inputs[:64])
+@pytest.mark.parametrize("mode", ["static", "dynamic"])
+def test_an_integer_file_answers_as_its_fake_quantized_module(mode, quantized, digits, tmp_path):
+    work, inputs = quantized(mode=mode), digits.prepare(digits.test.inputs[:64])
     runtime = load_runtime("onnxruntime")
     runtime.export(work, inputs[:2], inputs, tmp_path / "model.onnx")
     with torch.no_grad(), rounded_inputs(work.module, work.activations):
@@ -130,20 +150,65 @@ def test_where_every_layer_stays_in_floats_nothing_is_quantized(quantized, lenet
     assert work.notes == ["Every layer stays in floats, so that nothing is quantized."]
 
 
-def test_a_latency_budget_leaves_in_floats_what_it_has_time_for(quantized, monkeypatch):
-    told = []
+def _timed(monkeypatch: pytest.MonkeyPatch, *shares: float) -> list[set[str]]:
+    """Every layer takes 1 ms in integers and 2 in floats; the files then take these shares, one after the other.
+
+    What is told is the integers of each file.
+    """
+    told, left = [], iter(shares)
 
     def times(floats, integers, bits, context):
-        told.append((floats.grids, set(integers.grids), bits))
+        assert (floats.grids, bits) == ({}, 8)
         return LayerTimes({name: {8: 1.0, 32: 2.0} for name in ("conv1", "conv2", "fc1", "fc2")}, 0.0, 8.0)
 
+    def measured(floats, integers, context):
+        told.append(set(integers.grids))
+        share = next(left)
+        return Estimate(value=share, low=share - 0.01, high=share + 0.01)
+
     monkeypatch.setattr("workbench.quantization.post_training.layer_times", times)
-    work = quantized(latency_budget=0.75)
-    assert told == [({}, {f"{name}.weight" for name in weighted(work.module)}, 8)]
-    assert len(work.grids) == 2 and on_grids(work) and work.simulated == []
-    assert any(
-        "Left in floats: " in note and "takes 75% of the floats' latency: an estimate" in note for note in work.notes
-    )
+    monkeypatch.setattr("workbench.quantization.post_training.measured", measured)
+    return told
+
+
+@pytest.fixture
+def on_device(context):
+    return Context(context.dataset, context.baseline, runtime=load_runtime("onnxruntime"))
+
+
+def test_a_latency_budget_leaves_in_floats_what_it_has_time_for(lenet5, on_device, monkeypatch):
+    told = _timed(monkeypatch, 0.74)
+    work = Work(copy.deepcopy(lenet5))
+    Quantize(latency_budget=0.75).apply(work, on_device)
+    assert told == [set(work.grids)] and len(work.grids) == 2
+    assert on_grids(work) and work.simulated == []
+    note = next(note for note in work.notes if "Left in floats: " in note)
+    assert "takes 74% [73%, 75%] of the floats' latency: exported and timed on ONNX Runtime, the 1. choice" in note
+
+
+def test_what_is_too_slow_when_it_is_timed_has_more_integers_until_it_is_fast_enough(lenet5, on_device, monkeypatch):
+    told = _timed(monkeypatch, 0.80, 0.70)
+    work = Work(copy.deepcopy(lenet5))
+    Quantize(latency_budget=0.75).apply(work, on_device)
+    assert [len(integers) for integers in told] == [2, 3] and set(work.grids) == told[1]
+    _timed(monkeypatch, 0.95, 0.93)
+    with pytest.raises(WorkbenchError, match=r"can't get down to 75%: of the choices .* timed, the fastest takes 93%"):
+        Quantize(latency_budget=0.75).apply(Work(copy.deepcopy(lenet5)), on_device)
+
+
+def test_a_latency_budget_goes_by_the_clock_from_the_layers_to_the_file(few_digits):
+    torch.manual_seed(0)
+    wide = nn.Sequential(*[nn.Conv2d(16 if i else 1, 16, 3, padding=1) for i in range(4)], nn.Flatten())
+    module = nn.Sequential(wide, nn.Linear(16 * 28 * 28, 10)).eval()
+    context = Context(few_digits, module, runtime=load_runtime("onnxruntime"))
+    work = Work(copy.deepcopy(module))
+    try:
+        Quantize(latency_budget=0.95).apply(work, context)
+    except WorkbenchError as refusal:  # where integers bring nothing, that is said with what was measured
+        assert "fastest" in str(refusal)
+    else:
+        assert any("exported and timed on ONNX Runtime" in note for note in work.notes)
+        assert on_grids(work)
 
 
 def test_layers_are_timed_by_the_runtimes_own_profiler(quantized, context, lenet5):
@@ -163,6 +228,8 @@ def test_a_latency_budget_without_real_static_integers_is_refused(knobs):
 def test_bits_between_the_widest_grid_and_floats_are_refused():
     with pytest.raises(WorkbenchError, match="'fc1' can't have 20 bits"):
         Quantize(layers={"fc1": 20})
+    with pytest.raises(WorkbenchError, match=r"Activations can't have 24 bits\. Give 1 to 16, or 32"):
+        Quantize(activation_bits=24, simulate=True)
 
 
 def test_a_layer_that_is_not_there_is_refused_with_those_that_are(quantized):

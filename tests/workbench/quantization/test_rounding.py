@@ -7,8 +7,8 @@ from torch import nn
 from workbench.quantization.adaround import adaround
 from workbench.quantization.gptq import gptq
 from workbench.quantization.grid import Grid
+from workbench.quantization.grids import weight_grid
 from workbench.quantization.layers import columns, is_a_matrix, watching, weighted
-from workbench.quantization.observers import weight_grid
 from workbench.quantization.rounding import ROUNDINGS, second_moments
 
 LAYERS = ("conv1", "conv2", "fc2")

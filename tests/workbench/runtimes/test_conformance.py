@@ -15,9 +15,22 @@ from workbench.runtimes import RUNTIMES, Kernel, Runtime, load_runtime
 from workbench.steps.base import Work
 from workbench.weights import weight_hash
 
-EVERY_RUNTIME = pytest.mark.parametrize("runtime", RUNTIMES.values(), ids=list(RUNTIMES))
+
+def _here(runtime: Runtime) -> list[pytest.MarkDecorator]:
+    """One that isn't installed is left out, with the command that installs it."""
+    return [pytest.mark.skipif(runtime.version() is None, reason=runtime.install())]
+
+
+EVERY_RUNTIME = pytest.mark.parametrize(
+    "runtime", [pytest.param(runtime, id=name, marks=_here(runtime)) for name, runtime in RUNTIMES.items()]
+)
 KERNELS = [
-    pytest.param(runtime, kernel, id=f"{runtime.name}-{kernel.mode}-{kernel.weight_bits}" if kernel else runtime.name)
+    pytest.param(
+        runtime,
+        kernel,
+        id=f"{runtime.name}-{kernel.mode}-{kernel.weight_bits}" if kernel else runtime.name,
+        marks=_here(runtime),
+    )
     for runtime in RUNTIMES.values()
     for kernel in (None, *runtime.kernels)
 ]

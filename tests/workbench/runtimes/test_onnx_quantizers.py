@@ -108,7 +108,7 @@ def test_batch_norms_that_moved_in_training_are_folded_into_codes_and_scales(tmp
     torch.manual_seed(0)
     module = torch.nn.Sequential(Block(1, 4, 1), torch.nn.Flatten(), torch.nn.Linear(4 * 36, 3)).eval()
     fold(module)
-    from workbench.quantization.observers import weight_grid
+    from workbench.quantization.grids import weight_grid
 
     grids = {}
     for name, weight in module.named_parameters():

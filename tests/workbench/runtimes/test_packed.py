@@ -11,6 +11,7 @@ from torch import nn
 
 from workbench import Quantize, ShareWeights, WorkbenchError
 from workbench.packing import unpack
+from workbench.quantization.activations import rounded_inputs
 from workbench.quantization.grid import Grid
 from workbench.runtimes import PACKED, RUNTIMES, runtime_of
 from workbench.steps.base import Context, Work
@@ -107,6 +108,20 @@ def test_nothing_is_folded_into_weights_that_lie_on_a_grid(inputs, tmp_path):
     with torch.no_grad():
         expected = module(torch.from_numpy(inputs)).numpy()
     assert np.allclose(PACKED.load(path)(inputs), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("bits", [1, 4])
+def test_simulated_dynamic_ranges_are_those_of_each_run(bits, zoo_lenet5, digits, inputs, tmp_path):
+    work = Work(copy.deepcopy(zoo_lenet5))
+    Quantize(mode="dynamic", weight_bits=4, activation_bits=bits, simulate=True).apply(
+        work, Context(digits, work.module)
+    )
+    PACKED.export(work, inputs[:2], inputs[:2], tmp_path / "model.packed")
+    session = PACKED.load(tmp_path / "model.packed")
+    for batch in (inputs[:1], inputs, 1000 * inputs):
+        with torch.no_grad(), rounded_inputs(work.module, work.activations):
+            expected = work.module(torch.from_numpy(batch)).numpy()
+        assert abs(session(batch) - expected).mean() < 0.02 * abs(expected).mean()
 
 
 def test_integers_that_a_kernel_computes_with_are_packed_as_they_are(zoo_lenet5, inputs, tmp_path):

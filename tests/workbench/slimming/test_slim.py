@@ -13,8 +13,6 @@ from workbench.steps.base import Context, Work
 from workbench.training import accuracy
 from workbench.weights import weight_hash
 
-WIDTHS = {"conv1": 20, "conv2": 50, "fc1": 500}
-
 
 def _normed() -> nn.Module:
     """A small network with batch-norms."""
@@ -150,15 +148,34 @@ def test_it_costs_less_than_cutting_without_it(method, lenet5, few_digits):
     assert reached[1] > reached[0] + 0.03
 
 
-@pytest.mark.parametrize("method", ["lasso", "growing"])
-def test_the_share_is_cut_out_and_the_plan_tells_it(method, lenet5, few_digits):
-    work = _slimmed(lenet5, few_digits, method=method, ratio=0.4)
-    assert {name: len(work.module.get_submodule(name).weight) for name in WIDTHS} == {
-        name: round(0.6 * width) for name, width in WIDTHS.items()
-    }
-    again = copy.deepcopy(lenet5)
+@pytest.mark.parametrize("method", PENALTIES)
+def test_the_share_is_cut_out_and_the_plan_tells_it(method, few_digits):
+    module = _normed()
+    work = _slimmed(module, few_digits, method=method, ratio=0.25)
+    assert [work.module[0].out_channels, work.module[3].out_channels] == [6, 12]
+    again = copy.deepcopy(module)
     replay(again, torch.from_numpy(few_digits.prepare(few_digits.calibration.inputs[:2])), work.plan)
     assert [tuple(p.shape) for p in again.parameters()] == [tuple(p.shape) for p in work.module.parameters()]
+
+
+@pytest.mark.parametrize("method", PENALTIES)
+def test_layers_have_shares_of_their_own_and_what_is_left_alone_is_not_penalized(method, few_digits):
+    module = _normed()
+    layers = {"0": 0.0, "3": 0.75}
+    penalty = _penalty(module, few_digits, method, layers=layers)
+    penalty.grow(1, 1)
+    penalty(module).backward()
+    alone = [module[0].weight, module[1].weight]
+    assert all(weight.grad is None or not weight.grad.any() for weight in alone)
+    assert module[4].weight.grad.any() or module[3].weight.grad.any()
+    work = _slimmed(module, few_digits, method=method, layers=layers)
+    assert (work.module[0].out_channels, work.module[3].out_channels) == (8, 4)
+
+
+@pytest.mark.parametrize("method", PENALTIES)
+def test_a_layer_that_is_not_there_is_refused_before_any_training(method, few_digits):
+    with pytest.raises(WorkbenchError, match="no layer 'conv7' to prune"):
+        _penalty(_normed(), few_digits, method, layers={"conv7": 0.5})
 
 
 def test_zeros_of_an_earlier_pruning_stay(lenet5, few_digits):
@@ -169,7 +186,7 @@ def test_zeros_of_an_earlier_pruning_stay(lenet5, few_digits):
     assert weight_hash(work.module) != weight_hash(lenet5)
 
 
-@pytest.mark.parametrize("method", ["lasso", "growing"])
-def test_the_same_seed_gives_the_same_weights(method, lenet5, few_digits):
-    hashes = [weight_hash(_slimmed(lenet5, few_digits, seed, method=method).module) for seed in (0, 0, 1)]
+@pytest.mark.parametrize("method", PENALTIES)
+def test_the_same_seed_gives_the_same_weights(method, few_digits):
+    hashes = [weight_hash(_slimmed(_normed(), few_digits, seed, method=method).module) for seed in (0, 0, 1)]
     assert hashes[0] == hashes[1] != hashes[2]

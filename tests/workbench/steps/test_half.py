@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from workbench import Finetune, Half, Pack, Prune, Quantize, Recipe, ShareWeights, WorkbenchError
+from workbench.machine import lacks_half
 from workbench.runtimes import RUNTIMES
 from workbench.steps.base import Context, Work
 
@@ -51,6 +52,29 @@ def test_what_float16_cannot_hold_is_named(lenet5, digits):
         next(lenet5.parameters()).view(-1)[0] = 1e5
     with pytest.raises(WorkbenchError, match=r"weight holds values above 65504, which float16 can't\. Choose bfloat16"):
         Half().apply(Work(lenet5), Context(digits, lenet5))
+
+
+@pytest.mark.parametrize(
+    ("flags", "kind", "told"),
+    [
+        ({"avx2", "avx512_fp16"}, "float16", False),
+        ({"avx2", "avx512_fp16"}, "bfloat16", True),
+        ({"avx2", "f16c", "avx512_vnni"}, "float16", True),
+        ({"asimd", "bf16"}, "bfloat16", False),
+        (set(), "float16", False),  # a machine that doesn't say
+    ],
+)
+def test_a_processor_without_such_arithmetic_is_told(flags, kind, told, lenet5, digits, monkeypatch):
+    monkeypatch.setattr("workbench.machine.processor_flags", lambda: frozenset(flags))
+    work = Work(lenet5)
+    Half(format=kind).apply(work, Context(digits, lenet5))
+    assert any(f"none of the instructions for {kind}" in note for note in work.notes) == told
+
+
+def test_a_gpu_without_such_arithmetic_is_told(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation=True: including_emulation)
+    assert lacks_half("bfloat16", "cuda") == "this GPU has no bfloat16 arithmetic"
+    assert lacks_half("float16", "cuda") == ""
 
 
 @pytest.mark.parametrize(

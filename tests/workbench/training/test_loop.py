@@ -102,7 +102,7 @@ def test_without_further_wishes_it_is_the_plain_loop_of_every_textbook(few_digit
 def test_diverging_is_said_with_the_learning_rate():
     steep = Dataset(train=(np.random.default_rng(0).random((400, 4), np.float32) * 1e6, np.arange(400) % 2))
     module = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 2))
-    said = r"diverged in epoch \d+: the loss .* at update \d+ of 60\. Lower the learning rate \(now 1\)"
+    said = r"^Finetune diverged in epoch \d+: the loss .* at update \d+ of 60\. Lower the learning rate \(now 1\)"
     with pytest.raises(WorkbenchError, match=said):
         _trained(module, steep, Finetune(learning_rate=1.0, optimizer="sgd", warmup=0.0, epochs=20))
 
