@@ -28,7 +28,7 @@ OPEN_TO_WIDGETS = {
         "runtimes",
         "steps",
     ),
-    *("storage", "study", "tasks", "workers"),
+    *("serve", "storage", "study", "tasks", "workers"),
 }
 
 

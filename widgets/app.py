@@ -63,7 +63,7 @@ class Workbench(w.VBox):
         self._fresh = True  # no goal was chosen yet
         self._acting = threading.RLock()  # the page, the progress bar and the watcher take turns
         self.browser = Browser(links=study is None and _served(), copied=text("copied"), why=text("why"))
-        self.work = WorkBar(on_done=self._finished, on_progress=self._progressed)
+        self.work = WorkBar(on_done=self._finished, on_progress=self._progressed, move=self.workers.move)
         self._build()
         super().__init__(self._page())
         self.add_class("wb-app")

@@ -25,10 +25,17 @@ class WorkBar(w.HBox):
         Called with each job when it ends, in a thread of this panel.
     on_progress : callable, optional
         Called with the job that runs, about once a second.
+    move : callable, optional
+        Lets a job that waits run so many places later, or earlier; tells whether it could.
     """
 
-    def __init__(self, on_done: Callable[[Job], None], on_progress: Callable[[Job], None] = lambda job: None):
-        self._on_done, self._on_progress = on_done, on_progress
+    def __init__(
+        self,
+        on_done: Callable[[Job], None],
+        on_progress: Callable[[Job], None] = lambda job: None,
+        move: Callable[[Job, int], bool] = lambda job, by: False,
+    ):
+        self._on_done, self._on_progress, self._move = on_done, on_progress, move
         self._jobs: list[Job] = []
         self._watching = threading.Lock()
         self.bar = w.FloatProgress(min=0, max=1, layout=w.Layout(width="110px", height="14px"))
@@ -40,7 +47,14 @@ class WorkBar(w.HBox):
         self.waiting = w.Dropdown(options=[], tooltip=text("work.waiting.help"), layout=w.Layout(width="190px"))
         self.remove = w.Button(description="✕", tooltip=text("work.remove"), layout=w.Layout(width="34px"))
         self.remove.on_click(lambda _: self._withdraw())
-        super().__init__([self.bar, self.text, self.waiting, self.remove, self.cancel])
+        self.up, self.down = (
+            w.Button(description=sign, tooltip=text(key), layout=w.Layout(width="34px"))
+            for sign, key in (("↑", "work.sooner"), ("↓", "work.later"))
+        )
+        self.up.on_click(lambda _: self._reorder(-1))
+        self.down.on_click(lambda _: self._reorder(1))
+        self.waiting.observe(lambda _: self._ends(), "value")
+        super().__init__([self.bar, self.text, self.waiting, self.up, self.down, self.remove, self.cancel])
         self.add_class("wb-work")
         self._rest()
 
@@ -56,6 +70,7 @@ class WorkBar(w.HBox):
         """Say it in the language in use."""
         self.cancel.description, self.cancel.tooltip = text("work.cancel"), text("work.cancel.help")
         self.waiting.tooltip, self.remove.tooltip = text("work.waiting.help"), text("work.remove")
+        self.up.tooltip, self.down.tooltip = text("work.sooner"), text("work.later")
         if not self._jobs:
             self.text.value = text("work.none")
 
@@ -67,8 +82,25 @@ class WorkBar(w.HBox):
         if list(self.waiting.options) != named:
             self.waiting.options = named
             self.waiting.value = chosen if chosen in [number for _, number in named] else named[0][1] if named else None
+        self._ends()
         for part in (self.waiting, self.remove):
             part.layout.display = "" if named else "none"
+        for part in (self.up, self.down):
+            part.layout.display = "" if len(named) > 1 else "none"
+
+    def _ends(self) -> None:
+        """The first can't run sooner, nor the last later."""
+        numbers = [number for _, number in self.waiting.options]
+        self.up.disabled = not numbers or self.waiting.value == numbers[0]
+        self.down.disabled = not numbers or self.waiting.value == numbers[-1]
+
+    def _reorder(self, by: int) -> None:
+        """Let the chosen one of what waits run sooner or later."""
+        job = next((job for job in self._jobs[1:] if job.number == self.waiting.value), None)
+        if job is not None and self._move(job, by):
+            at = self._jobs.index(job)
+            self._jobs.insert(max(1, at + by), self._jobs.pop(at))
+        self._list()
 
     def _withdraw(self) -> None:
         for job in self._jobs[1:]:

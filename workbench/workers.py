@@ -9,6 +9,7 @@ import threading
 import time
 from concurrent.futures import CancelledError, Future
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,9 @@ class LocalWorkers:
         self._count = count
         self._pool: ProcessPool | None = None
         self._replacing = threading.Lock()
+        self._queueing = threading.RLock()  # a process that broke at once ends its job while it is handed over
+        self._waiting: list[tuple[Job, bool]] = []  # with whether a job may be tried once more
+        self._under_way = 0
         self._ready()
 
     def submit(self, study: Study, recipe: Recipe) -> Job:
@@ -144,7 +148,7 @@ class LocalWorkers:
         return [jobs.get(number) or Elsewhere(study, number) for number in under_way]
 
     def ask(self, study: Study, number: int, question: str, against: int | None = None) -> "Future[Answer]":
-        """Have a question of `workbench.questions` answered, after what waits already.
+        """Have a question of `workbench.questions` answered, after what runs now.
 
         Returns
         -------
@@ -155,7 +159,7 @@ class LocalWorkers:
         return future
 
     def start(self, study: Study, name: str, **options: Any) -> Task:
-        """Start a task of `workbench.tasks` on the whole study, after what waits already.
+        """Start a task of `workbench.tasks` on the whole study, after what runs now.
 
         Raises
         ------
@@ -166,7 +170,11 @@ class LocalWorkers:
         return Task(study, name, self._ready().schedule(_work, args=[_pickled(study), name, options]))
 
     def close(self) -> None:
-        """End the processes; trials that still run are marked as cancelled."""
+        """End the processes; trials that wait or still run are marked as cancelled."""
+        with self._queueing:
+            waiting, self._waiting = self._waiting, []
+        for job, _ in waiting:
+            job.cancel()
         if self._pool is not None:
             self._pool.stop()
             self._pool.join()
@@ -177,9 +185,46 @@ class LocalWorkers:
         self._schedule(job, retry=True)
         return job
 
+    def move(self, job: Job, by: int) -> bool:
+        """Let a job that waits run so many places later, or earlier where `by` is negative.
+
+        Returns
+        -------
+        bool
+            Whether it still waited here.
+        """
+        with self._queueing:
+            jobs = [waiting for waiting, _ in self._waiting]
+            if job not in jobs:
+                return False
+            at = jobs.index(job)
+            self._waiting.insert(max(0, at + by), self._waiting.pop(at))
+            return True
+
     def _schedule(self, job: Job, retry: bool) -> None:
-        job._future = self._ready().schedule(_execute, args=[job._pickled, job.number])
-        job._future.add_done_callback(lambda future: _settle(self, job, future, retry))
+        """Queue a job; one that is tried once more goes first."""
+        with self._queueing:
+            self._waiting.insert(len(self._waiting) if retry else 0, (job, retry))
+        self._next()
+
+    def _next(self) -> None:
+        """Hand to the processes what they have room for."""
+        with self._queueing:
+            while self._waiting and self._under_way < self._count:
+                job, retry = self._waiting.pop(0)
+                if job.done():
+                    continue
+                self._under_way += 1
+                job._future = self._ready().schedule(_execute, args=[job._pickled, job.number])
+                job._future.add_done_callback(partial(self._ended, job, retry))
+
+    def _ended(self, job: Job, retry: bool, future: Future) -> None:
+        with self._queueing:
+            self._under_way -= 1
+        try:
+            _settle(self, job, future, retry)
+        finally:
+            self._next()
 
     def _ready(self) -> ProcessPool:
         with self._replacing:

@@ -82,6 +82,24 @@ def test_a_reason_is_shown_as_text_and_never_as_part_of_the_page(bar, done, work
     assert re.fullmatch(rf"Trial {job.number} is failed in [\d.]+ s\. {re.escape(escape(reason))}", bar.text.value)
 
 
+def test_what_waits_can_be_moved(done, workers, lenet, wait_until):
+    bar = WorkBar(on_done=done.append, move=workers.move)
+    jobs = [workers.submit(lenet, recipe) for recipe in (LONG, FAILING, FAILING)]
+    for job in jobs:
+        bar.watch(job)
+    wait_until(lambda: len(bar.waiting.options) == 2)
+    assert (bar.up.disabled, bar.down.disabled) == (True, False)
+    bar.waiting.value = jobs[2].number
+    assert (bar.up.disabled, bar.down.disabled) == (False, True)
+    bar.up.click()
+    assert [number for _, number in bar.waiting.options] == [jobs[2].number, jobs[1].number]
+    assert (bar.waiting.value, bar.up.disabled) == (jobs[2].number, True)
+    wait_until(lambda: re.match(PROGRESS, bar.text.value))
+    bar.cancel.click()
+    wait_until(lambda: len(done) == 3)
+    assert done == [jobs[0], jobs[2], jobs[1]]
+
+
 def test_what_waits_is_listed_and_can_be_removed(bar, done, workers, lenet, wait_until):
     assert bar.waiting.layout.display == "none"
     jobs = [workers.submit(lenet, recipe) for recipe in (LONG, FAILING, LONG)]

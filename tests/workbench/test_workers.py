@@ -245,3 +245,14 @@ def test_what_another_session_runs_can_be_watched_and_stopped(workers, lenet):
     wait_until(lambda: theirs.trial().last_progress)
     mine.cancel()
     assert mine.result(PATIENCE).state == theirs.result(PATIENCE).state == "cancelled"
+
+
+def test_what_waits_can_be_moved_and_then_runs_in_that_order(workers, lenet):
+    running, second, third = (workers.submit(lenet, recipe) for recipe in (LONG, SHORT, SHORT))
+    assert workers.move(third, -1)
+    assert not workers.move(running, 1)
+    running.cancel()
+    third.result(PATIENCE)
+    assert second.trial().state in ("waiting", "running")
+    assert second.result(PATIENCE).state == "complete"
+    assert not workers.move(second, -1)
