@@ -1,6 +1,6 @@
 """Prune: remove what matters least."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -26,6 +26,20 @@ WORKS_WITH: dict[str, dict[str, tuple[str, ...]]] = {
     "n:m": {"importance": _WEIGHTS, "scope": ("layer",), "target": ("none",)},
 }
 """What each granularity can be combined with, by knob."""
+
+
+def multiple_of_channels() -> Any:
+    """The knob of all steps that cut channels: what their number is rounded to."""
+    return knob(
+        1,
+        ge=1,
+        le=64,
+        choices=(1, 2, 4, 8, 16, 32),
+        unit="channels",
+        label="Round channels to",
+        help="Keep a multiple of this many channels: int8 kernels like multiples of 8 or 16.",
+        advanced=True,
+    )
 
 
 class Prune(Step):
@@ -93,16 +107,7 @@ class Prune(Step):
         "call; 0 goes by the share above.",
         advanced=True,
     )
-    round_to: int = knob(
-        1,
-        ge=1,
-        le=64,
-        choices=(1, 2, 4, 8, 16, 32),
-        unit="channels",
-        label="Round channels to",
-        help="Keep a multiple of this many channels: int8 kernels like multiples of 8 or 16.",
-        advanced=True,
-    )
+    round_to: int = multiple_of_channels()
     layers: dict[str, Annotated[float, Field(ge=0.0, le=0.95)]] = knob(
         {},
         label="Ratios by layer",

@@ -7,6 +7,7 @@ from pydantic import Field
 from workbench.knobs import knob
 from workbench.steps.base import Context, Work
 from workbench.steps.finetune import Training
+from workbench.steps.prune import multiple_of_channels
 
 
 class Slim(Training):
@@ -39,16 +40,7 @@ class Slim(Training):
     strength: float = knob(
         1.0, ge=0.01, le=100.0, log=True, help="How strong the penalty is, as a multiple of what is usual."
     )
-    round_to: int = knob(
-        1,
-        ge=1,
-        le=64,
-        choices=(1, 2, 4, 8, 16, 32),
-        unit="channels",
-        label="Round channels to",
-        help="Keep a multiple of this many channels: int8 kernels like multiples of 8 or 16.",
-        advanced=True,
-    )
+    round_to: int = multiple_of_channels()
     layers: dict[str, Annotated[float, Field(ge=0.0, le=0.95)]] = knob(
         {},
         label="Shares by layer",
