@@ -38,8 +38,7 @@ class LayerFacts:
     @classmethod
     def of(cls, study: Study) -> "LayerFacts":
         """Those of a study, as far as they are known; takes about a second."""
-        named = study.changeable()
-        names = named | {"sparsify": named["quantize"], "shareweights": named["quantize"]}
+        names = study.changeable()
         known = study.known_sensitivity()
         suffers: dict[tuple[str, str], list[tuple[float, float]]] = {}
         for point in known.points if known else ():

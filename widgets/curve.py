@@ -1,6 +1,7 @@
-"""How a training goes: its loss, and its accuracy on the validation split, as a small drawing."""
+"""How a training goes: its loss, and its accuracy or score on the validation split, as a small drawing."""
 
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 from widgets.texts import text
@@ -13,7 +14,8 @@ MOST = 200  # points of a line
 def curve(facts: Sequence[dict[str, Any]]) -> str:
     """An SVG of the progress facts of one trial; "" where it does not train."""
     losses = [(place, fact["loss"]) for place, fact in _placed(facts) if "loss" in fact]
-    reached = [(place, fact["accuracy"]) for place, fact in _placed(facts) if fact.get("accuracy") is not None]
+    judged = [(place, fact) for place, fact in _placed(facts) if _reached(fact) is not None]
+    reached = [(place, float(_reached(fact) or 0.0)) for place, fact in judged]
     if len(losses) < 2:
         return ""
     end = max(place for place, _ in [*losses, *reached])
@@ -24,8 +26,9 @@ def curve(facts: Sequence[dict[str, Any]]) -> str:
     if reached:
         bottom, top = _range([share for _, share in reached], None)
         lines += [_line(reached, end, bottom, top, "wb-reached", dots=True)]
-        lines += [_scale(bottom, top, WIDTH - RIGHT + 6, "start", "{:.1%}")]
-        told += ", " + text("curve.accuracy", accuracy=f"{reached[-1][1]:.2%}")
+        score, share = judged[-1][1].get("score"), f"{reached[-1][1]:.2%}"
+        lines += [_scale(bottom, top, WIDTH - RIGHT + 6, "start", "{:.3g}" if score else "{:.1%}")]
+        told += ", " + (escape(score) if score else text("curve.accuracy", accuracy=share))
     across, down = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
     frame = f"<rect x='{LEFT}' y='{TOP}' width='{across}' height='{down}' class='wb-frame'/>"
     epochs = text("curve.epochs", count=f"{end:.3g}")
@@ -45,6 +48,12 @@ def _placed(facts: Sequence[dict[str, Any]]) -> list[tuple[float, dict[str, Any]
         last = float(fact["epoch"])
         placed.append((before + last, fact))
     return placed
+
+
+def _reached(fact: dict[str, Any]) -> float | None:
+    """The accuracy or score that a fact tells of, if it does."""
+    accuracy = fact.get("accuracy")
+    return fact.get("reached") if accuracy is None else accuracy
 
 
 def _range(values: Sequence[float], floor: float | None) -> tuple[float, float]:

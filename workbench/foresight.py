@@ -60,17 +60,21 @@ class Foresight:
         return known_sensitivity(self._study)
 
     def changeable(self) -> dict[str, list[str]]:
-        """The names of the layers whose channels can be cut ("prune") and whose weights can be rounded ("quantize").
+        """By each step that has a table by layer, the names of the layers that it can change.
 
-        Layers that have to be cut together are named by the first of them. The graph is walked once, in about a second.
+        They are those whose channels can be cut, or all that have weights, as the step's knob says. Layers that have to
+        be cut together are named by the first of them. The graph is walked once, in about a second.
         """
+        from workbench.knobs import knobs
         from workbench.quantization.layers import weighted
+        from workbench.steps import STEPS
 
         structure = self.outline.structure("channel")
         groups = [group.name for group in structure.groups] if structure else []
         layers = list(weighted(self._study.module))
         place = {name: index for index, name in enumerate(layers)}
-        return {"prune": sorted(groups, key=lambda name: place.get(name, len(place))), "quantize": layers}
+        names = {"channels": sorted(groups, key=lambda name: place.get(name, len(place))), "weights": layers}
+        return {key: names[knob.of] for key, step in STEPS.items() for knob in knobs(step) if knob.of}
 
     def prepare_predictions(self, seconds: float = 60.0, on_progress: OnProgress | None = None) -> None:
         """Measure what predictions go by, as far as it isn't yet: sensitivity, probes, and a table of speeds.

@@ -28,6 +28,8 @@ class Knob:
         For a choice.
     advanced : bool
         Whether the knob is folded away until asked for.
+    of : {"weights", "channels", ""}
+        For a table by layer: whether it names the layers that have weights, or those whose channels can be cut.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Knob:
     log: bool
     choices: tuple
     advanced: bool
+    of: str
 
     @property
     def values(self) -> str:
@@ -66,13 +69,15 @@ def knob(
     share: bool = False,
     choices: Sequence = (),
     advanced: bool = False,
+    of: Literal["weights", "channels"] = "weights",
 ) -> Any:
     """Declare a knob of a step (a pydantic field that also carries what a control needs).
 
-    A table by layer is a ``dict[str, Annotated[float, Field(ge=..., le=...)]]``; its bounds are those of its figures.
+    A table by layer is a ``dict[str, Annotated[float, Field(ge=..., le=...)]]``; its bounds are those of its figures,
+    and `of` says which layers it names.
     """
     extra: dict[str, Any] = {"label": label, "unit": unit, "step": step, "log": log, "share": share}
-    extra |= {"advanced": advanced, "choices": list(choices)}
+    extra |= {"advanced": advanced, "choices": list(choices), "of": of}
     return Field(default, ge=ge, le=le, description=help, json_schema_extra=extra)
 
 
@@ -89,12 +94,13 @@ def _knob(name: str, field: FieldInfo) -> Knob:
         metadata = [m for info in get_args(get_args(field.annotation)[1])[1:] for m in info.metadata]
     bounds = {type(m).__name__: m for m in metadata}
     choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else tuple(extra["choices"])
+    kind = _kind(field.annotation, choices, extra["share"])
     return Knob(
         name=name,
         label=extra["label"] or name.replace("_", " ").capitalize(),
         help=field.description or "",
         unit=extra["unit"],
-        kind=_kind(field.annotation, choices, extra["share"]),
+        kind=kind,
         default=field.default,
         low=getattr(bounds.get("Ge"), "ge", None),
         high=getattr(bounds.get("Le"), "le", None),
@@ -102,6 +108,7 @@ def _knob(name: str, field: FieldInfo) -> Knob:
         log=extra["log"],
         choices=choices,
         advanced=extra["advanced"],
+        of=extra["of"] if kind == "layers" else "",
     )
 
 

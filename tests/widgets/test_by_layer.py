@@ -5,6 +5,8 @@ import pytest
 from widgets.by_layer import USUAL, LayerFacts
 from widgets.recipe_editor import RecipeEditor
 from workbench import Prune, Quantize, Recipe, Study
+from workbench.knobs import knobs
+from workbench.steps import STEPS
 
 FACTS = LayerFacts(
     {"prune": ["conv1", "fc1"], "quantize": ["conv1", "fc1", "fc2"]},
@@ -69,6 +71,14 @@ def test_the_layers_of_a_study_come_when_somebody_looks(study: Study, wait_until
     wait_until(lambda: list(table(editor, "quantize").lists) == ["conv1", "conv2", "fc1", "fc2"])
     editor.about(None)
     assert table(editor, "prune").lists == {}
+
+
+def test_every_step_with_a_table_by_layer_has_its_layers_by_its_declaration_alone(study: Study):
+    names = LayerFacts.of(study).names
+    tables = {key: knob for key, step in STEPS.items() for knob in knobs(step) if knob.kind == "layers"}
+    assert set(names) == set(tables) >= {"prune", "slim", "sparsify", "quantize", "shareweights"}
+    assert all(names[key] == names["prune" if knob.of == "channels" else "quantize"] for key, knob in tables.items())
+    assert "fc2" in names["sparsify"] and "fc2" not in names["slim"], "the classifier's outputs stay"
 
 
 def test_sensitivity_is_shown_once_it_was_measured(few_digits, tmp_path):

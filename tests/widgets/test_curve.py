@@ -5,8 +5,8 @@ import re
 from widgets.curve import curve
 
 
-def fact(epoch: float, loss: float, stage: int = 1, accuracy: float | None = None) -> dict:
-    return {"stage": stage, "epoch": epoch, "loss": loss, **({"accuracy": accuracy} if accuracy is not None else {})}
+def fact(epoch: float, loss: float, stage: int = 1, **more: object) -> dict:
+    return {"stage": stage, "epoch": epoch, "loss": loss, **more}
 
 
 def line(drawn: str, kind: str) -> list[tuple[float, float]]:
@@ -39,3 +39,10 @@ def test_a_second_training_goes_on_where_the_first_ended():
 def test_a_trial_that_trained_has_one(study):
     assert curve(study.trial(1).progress).startswith("<figure")
     assert curve(study.trial(0).progress) == ""
+
+
+def test_what_is_no_classifier_has_the_curve_of_its_own_score() -> None:
+    told = {"score": "perplexity 12.5 [12.1, 12.9]", "reached": 12.5}
+    drawn = curve([fact(0.5, 2.0), fact(1.0, 1.0, score="perplexity 20", reached=20.0), fact(2.0, 0.5, **told)])
+    assert "perplexity 12.5 [12.1, 12.9]" in drawn and drawn.count("<circle") == 2
+    assert "%" not in drawn

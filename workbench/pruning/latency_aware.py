@@ -12,7 +12,7 @@ from torch import Tensor
 
 from workbench.macs import weight_uses
 from workbench.on_device import exported, runtime_of, timed
-from workbench.pruning.allocation import Kept
+from workbench.pruning.allocation import Kept, by_layer, rounded
 from workbench.pruning.damage import Damage
 from workbench.pruning.groups import Group
 from workbench.pruning.plan import replay
@@ -38,6 +38,9 @@ class LatencyAware:
     its inputs and with its outputs. Widths that save nothing are never taken. As a cut rarely hurts less after others,
     only the price that seems the least is taken anew each time (lazy greedy).
 
+    The path is held against the plain way, the same share of every group in multiples that kernels like: where the
+    path, as far along it as the outputs lose no more than there, is no faster on the device, the plain way is taken.
+
     Attributes
     ----------
     groups : list of Group
@@ -48,6 +51,10 @@ class LatencyAware:
     macs : dict of str to int
         Of each layer.
     note : str
+    multiple : int
+        Of which the plain way keeps one in each group.
+    left : callable, optional
+        From the units that every group keeps to the share of the latency that is left, measured.
     path : list of (int, int)
         Group, and the units that it then keeps.
 
@@ -62,9 +69,12 @@ class LatencyAware:
     damage: Callable[[Kept], float]
     macs: dict[str, int]
     note: str = ""
+    multiple: int = 8
+    left: Callable[[Kept], float] | None = None
     path: list[tuple[int, int]] = field(init=False)
 
     def __post_init__(self) -> None:
+        self._known: dict[tuple[int, ...], float] = {}
         self.path = self._walk()
 
     @classmethod
@@ -102,9 +112,51 @@ class LatencyAware:
             " channels cost time. Measured again, the choice may come out a little different."
         )
         context.report(message="Choosing widths")
-        return cls(groups, saved, Damage(work.module, groups, scores, looked), macs, note)
+
+        def left(kept: Kept) -> float:
+            cut = [
+                group.edit(sorted(score.argsort(stable=True)[: group.units - count].tolist()))
+                for group, score, count in zip(groups, scores, kept, strict=True)
+                if count < group.units
+            ]
+            narrow = Work(copy.deepcopy(work.module).eval())
+            replay(narrow.module, torch.from_numpy(inputs[:2]), cut)
+            with tempfile.TemporaryDirectory() as folder:
+                reference = exported(work, context, inputs, Path(folder))
+                return 1 / timed(reference, narrow, context, inputs, Path(folder)).value
+
+        damage = Damage(work.module, groups, scores, looked)
+        return cls(groups, saved, damage, macs, note, step.round_to if step.round_to > 1 else 8, left)
 
     def at(self, ratio: float) -> Kept:
+        """The units that each group keeps when about such a share of all is to go."""
+        even = by_layer(self.groups, [], ratio)
+        plain = [rounded(kept, group, self.multiple) for kept, group in zip(even, self.groups, strict=True)]
+        if self.left is None or all(kept == group.units for kept, group in zip(plain, self.groups, strict=True)):
+            return self.along(ratio)
+        rival = self.within(self.damage(plain))
+        return plain if self._measured(plain) <= self._measured(rival) else self.along(ratio)
+
+    def within(self, damage: float) -> Kept:
+        """As far along the path as no more than so much is lost."""
+        kept = [group.units for group in self.groups]
+        for index, count in self.path:
+            further = [*kept[:index], count, *kept[index + 1 :]]
+            if self.damage(further) > damage:
+                break
+            kept = further
+        return kept
+
+    def _measured(self, kept: Kept) -> float:
+        """What is left of the latency, measured once."""
+        key = tuple(kept)
+        if key not in self._known:
+            assert self.left is not None
+            whole = all(count == group.units for count, group in zip(kept, self.groups, strict=True))
+            self._known[key] = 1.0 if whole else self.left(kept)
+        return self._known[key]
+
+    def along(self, ratio: float) -> Kept:
         """As far along the path as no more than the share of all units is gone."""
         kept = [group.units for group in self.groups]
         most = ratio * sum(kept)

@@ -14,7 +14,6 @@ from workbench.quantization.grids import weight_grid
 from workbench.quantization.layers import Layer
 from workbench.steps.quantize import FLOATS
 
-CANDIDATES = (2, 3, 4, 6, 8)
 Costs = Mapping[str, Mapping[int, float]]
 
 
@@ -77,6 +76,7 @@ def sensitivity(
     report: Callable[..., None] = lambda **facts: None,
     inputs: Mapping[str, Inputs] | None = None,
     task: Task = TASKS["classification"],
+    block: int = 0,
 ) -> dict[str, dict[int, float]]:
     r"""How much the answers change when one layer alone has so many bits.
 
@@ -97,7 +97,7 @@ def sensitivity(
             if bits == FLOATS:
                 costs[name][bits] = 0.0
                 continue
-            layer.weight.copy_(weight_grid(weight, bits, "mse", granularity).nearest(weight))
+            layer.weight.copy_(weight_grid(weight, bits, "mse", granularity, block).nearest(weight))
             total = 0.0
             with rounded_inputs(module, own):
                 for batch, expected in zip(batches, before, strict=True):

@@ -20,7 +20,7 @@ from workbench.quantization.grid import Grid
 from workbench.quantization.grids import weight_grid
 from workbench.quantization.layer_times import layer_times, measured, without_grids
 from workbench.quantization.layers import Layer, graph_of, in_order_of_use, is_a_matrix, weight_name, weighted
-from workbench.quantization.mixed import CANDIDATES, allocate, sensitivity
+from workbench.quantization.mixed import allocate, sensitivity
 from workbench.quantization.rounding import ROUNDINGS, second_moments
 from workbench.quantization.smoothing import smooth
 from workbench.quantization.ternary import ternary
@@ -131,9 +131,18 @@ def _bits(
         return _fast_enough(work, step, context, layers, batches, activations, fixed)
     if not step.average_bits:
         return dict.fromkeys(layers, step.weight_bits) | fixed
-    widths = {name: (fixed[name],) if name in fixed else CANDIDATES for name in layers}
+    here = context.runtime.widths(step) if context.runtime else step.widths
+    candidates = sorted(step.candidates & here)
+    widths = {name: (fixed[name],) if name in fixed else candidates for name in layers}
     costs = sensitivity(
-        work.module, layers, batches, widths, step.granularity, context.report, task=task_of(context.dataset)
+        work.module,
+        layers,
+        batches,
+        widths,
+        step.granularity,
+        context.report,
+        task=task_of(context.dataset),
+        block=_block(step),
     )
     sizes = {name: layer.weight.numel() for name, layer in layers.items()}
     bits = allocate(costs, sizes, step.average_bits * sum(sizes.values()))

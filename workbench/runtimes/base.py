@@ -54,6 +54,8 @@ class Runtime(ABC):
     suffix: str
     devices: tuple[str, ...] = ("cpu",)
     kernels: tuple[Kernel, ...] = ()
+    mixes: tuple[str, ...] = ("static",)
+    """The modes of quantization in which layers of one model may have different bits."""
     floats: tuple[str, ...] = ()
     """The formats of floats that it runs besides float32."""
     preparing_seconds: float = 5.0
@@ -127,7 +129,7 @@ class Runtime(ABC):
             )
         if quantize is None or quantize.simulate or self.computes(quantize):
             return
-        wide = next((bits for bits in sorted(quantize.widths) if not self._kernel(quantize, bits)), None)
+        wide = next((bits for bits in sorted(self.widths(quantize)) if not self._kernel(quantize, bits)), None)
         asked = Kernel(
             quantize.mode,
             wide or quantize.weight_bits,
@@ -142,9 +144,21 @@ class Runtime(ABC):
         )
 
     def computes(self, quantize: "Quantize") -> bool:
-        """Whether it has kernels for all that a declaration asks for; only static ones mix widths in one model."""
-        real = all(self._kernel(quantize, bits) for bits in quantize.widths)
-        return real and (len(quantize.widths) == 1 or quantize.mode == "static")
+        """Whether it has kernels for all that a declaration asks for; not every mode mixes widths in one model."""
+        widths = self.widths(quantize)
+        real = all(self._kernel(quantize, bits) for bits in widths)
+        return real and (len(widths) == 1 or quantize.mode in self.mixes)
+
+    def widths(self, quantize: "Quantize") -> frozenset[int]:
+        """Every number of bits that a quantized weight may come to have here.
+
+        Where an integer program chooses them, and nothing is to be simulated, it chooses among those with kernels, if
+        there are two at least.
+        """
+        if not quantize.average_bits or quantize.simulate or quantize.mode not in self.mixes:
+            return quantize.widths
+        real = frozenset(bits for bits in quantize.candidates if self._kernel(quantize, bits))
+        return real | (quantize.widths - quantize.candidates) if len(real) > 1 else quantize.widths
 
     def safe_bits(self, quantize: "Quantize", device: str = "cpu") -> int:
         """The most bits of a weight whose products the kernels here add up exactly."""

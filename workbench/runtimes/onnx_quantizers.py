@@ -115,16 +115,24 @@ def weight_only(source: Path, target: Path, work: Work, calibration: np.ndarray)
     import onnx
     from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, MatMulNBitsQuantizer
 
-    bits = _declared(work).weight_bits
     model = onnx.load(_preprocessed(source))
     stored = list(_stored(model, work))
     _gemm_to_matmul(model)
-    config = DefaultWeightOnlyQuantConfig(block_size=BLOCK, is_symmetric=True, bits=bits)
-    quantizer = MatMulNBitsQuantizer(model, algo_config=config)
-    quantizer.process()
-    model = quantizer.model.model
+    known = {weight.initializer: weight.grid.bits for weight in stored}
+    widths = set(known.values()) if known else {_declared(work).weight_bits}
+    for bits in sorted(widths):
+        config = DefaultWeightOnlyQuantConfig(block_size=BLOCK, is_symmetric=True, bits=bits)
+        others = [
+            node.name
+            for node in model.graph.node
+            if known and node.op_type == "MatMul" and known.get(node.input[1]) != bits
+        ]
+        quantizer = MatMulNBitsQuantizer(model, nodes_to_exclude=others, algo_config=config)
+        quantizer.process()
+        model = quantizer.model.model
     for weight in stored:
         if weight.grid.block == BLOCK:
+            bits = weight.grid.bits
             _replace(model, f"{weight.initializer}_Q{bits}", _packed(weight.codes, bits))
             _replace(model, f"{weight.initializer}_scales", weight.grid.scale.numpy())
     onnx.save(model, target)

@@ -65,6 +65,7 @@ class OnnxRuntime(Runtime):
     title = "ONNX Runtime"
     suffix = ".onnx"
     devices = ("cpu", "cuda")
+    mixes = ("static", "weight-only")
     floats = ("float16",)
     kernels = (
         Kernel("static", 8, 8),

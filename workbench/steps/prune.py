@@ -104,7 +104,11 @@ class Prune(Step):
         advanced=True,
     )
     layers: dict[str, Annotated[float, Field(ge=0.0, le=0.95)]] = knob(
-        {}, label="Ratios by layer", help="Ratios of single layers; 0 leaves a layer alone.", advanced=True
+        {},
+        label="Ratios by layer",
+        help="Ratios of single layers; 0 leaves a layer alone.",
+        advanced=True,
+        of="channels",
     )
     threshold: float = knob(
         0.0,

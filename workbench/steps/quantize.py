@@ -10,6 +10,7 @@ from workbench.steps.base import Context, Step, Work
 
 BLOCK = 32  # weights that share a scale in weight-only quantization
 WIDEST = 16  # bits of a grid
+CANDIDATES = (2, 3, 4, 6, 8)  # bits that an integer program chooses among
 FLOATS = 32  # bits of what isn't quantized
 
 
@@ -103,7 +104,8 @@ class Quantize(Step):
         ge=0.0,
         le=8.0,
         step=0.25,
-        help="Let an integer program choose each layer's bits for this average; 0 is off.",
+        help="Let an integer program choose each layer's bits for this average, among those with kernels where there "
+        "are several and nothing is simulated; 0 is off.",
         advanced=True,
     )
     latency_budget: float = knob(
@@ -147,10 +149,14 @@ class Quantize(Step):
         return self
 
     @property
+    def candidates(self) -> frozenset[int]:
+        """Bits among which those of a layer are chosen, unless it has its own."""
+        return frozenset(CANDIDATES) if self.average_bits else frozenset({self.weight_bits})
+
+    @property
     def widths(self) -> frozenset[int]:
         """Every number of bits that a quantized weight may come to have."""
-        chosen = {2, 3, 4, 6, 8} if self.average_bits else {self.weight_bits}
-        return frozenset((chosen | set(self.layers.values()) | ({8} if self.keep_ends else set())) - {FLOATS})
+        return (self.candidates | set(self.layers.values()) | ({8} if self.keep_ends else set())) - {FLOATS}
 
     def apply(self, work: Work, context: Context) -> None:
         from workbench.quantization.post_training import quantize

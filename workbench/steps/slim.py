@@ -54,6 +54,7 @@ class Slim(Training):
         label="Shares by layer",
         help="Shares of single layers; 0 leaves a layer alone, by the penalty too.",
         advanced=True,
+        of="channels",
     )
 
     def apply(self, work: Work, context: Context) -> None:

@@ -188,7 +188,8 @@ class _Loop:
         if not all(tensor.isfinite().all() for tensor in self.module.state_dict().values()):
             raise self.diverged(engine, "a weight")
         self.reached = self._score(self.judged)
-        told = {"accuracy": self.reached.value} if self.reached.name == "accuracy" else {"score": str(self.reached)}
+        found = self.reached
+        told = {"accuracy": found.value} if found.name == "accuracy" else {"score": str(found), "reached": found.value}
         self.context.report(share=epoch / self.settings.epochs, epoch=float(epoch), loss=engine.state.output, **told)
         if self.counts(epoch) and (not self.chosen or self.reached.utility > self.best.utility):
             self.best, self.state, self.chosen = self.reached, _copy(self.judged), True

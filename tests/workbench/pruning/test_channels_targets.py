@@ -240,6 +240,22 @@ def test_widths_that_save_nothing_are_never_taken_and_those_that_save_late_are_j
     assert aware.at(0.95) == [1, 4]
 
 
+@pytest.mark.parametrize(("plain", "rival", "chosen"), [(0.4, 0.5, [2, 2]), (0.5, 0.4, [4, 2])])
+def test_the_same_share_of_all_is_taken_where_the_path_is_no_faster_for_what_it_loses(plain, rival, chosen):
+    """At a half, the plain way is [2, 2]; [4, 2] is as far along the path as a quarter goes, or no more is lost."""
+    aware = _aware([{2: 0.1}, {2: 0.3}], lambda kept: {(2, 2): 0.3, (4, 2): 0.1, (2, 4): 0.2}.get(tuple(kept), 0.0))
+    asked = []
+
+    def left(kept: list[int]) -> float:
+        asked.append(kept)
+        return plain if kept == [2, 2] else rival
+
+    aware.multiple, aware.left = 2, left
+    aware.path = [(1, 2)]
+    assert aware.at(0.5) == chosen == aware.at(0.5)
+    assert asked == [[2, 2], [4, 2]], "each is measured once"
+
+
 def test_what_others_have_cut_already_saves_no_time_twice():
     every = torch.arange(4)[:, None]
     groups = _groups(a=(4, ()), b=(4, ()), c=(4, ()))

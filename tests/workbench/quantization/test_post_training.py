@@ -114,6 +114,19 @@ def test_an_average_is_kept_to(quantized):
     assert any(note.startswith("Bits by layer: conv1 ") for note in work.notes)
 
 
+def test_weight_only_mixes_the_widths_that_have_kernels_in_one_real_file(quantized, digits, tmp_path):
+    work = quantized(mode="weight-only", average_bits=4.5)
+    bits = {name.removesuffix(".weight"): grid.bits for name, grid in work.grids.items()}
+    assert bits == {"fc1": 4, "fc2": 8} and work.simulated == [] and on_grids(work)
+    runtime, inputs = load_runtime("onnxruntime"), digits.prepare(digits.test.inputs[:64])
+    runtime.export(work, inputs[:2], inputs, tmp_path / "model.onnx")
+    assert runtime.weight_bits(tmp_path / "model.onnx") == {"conv1": 32, "conv2": 32, **bits}
+    with torch.no_grad():
+        expected = work.module(torch.from_numpy(inputs)).numpy()
+    assert abs(runtime.load(tmp_path / "model.onnx")(inputs) - expected).max() < 1e-3 * abs(expected).max()
+    assert quantized(mode="weight-only", average_bits=4.5, simulate=True).simulated, "all widths are candidates then"
+
+
 def test_a_layer_of_32_bits_stays_in_floats_in_the_file_too(quantized, digits, tmp_path):
     work = quantized(layers={"conv2": 32})
     assert set(work.grids) == {"conv1.weight", "fc1.weight", "fc2.weight"} and "conv2" not in work.activations
