@@ -28,7 +28,7 @@ OPEN_TO_WIDGETS = {
         "runtimes",
         "steps",
     ),
-    *("serve", "storage", "study", "tasks", "workers"),
+    *("storage", "study", "tasks", "workers"),
 }
 
 

@@ -35,16 +35,16 @@ function nameHandles(root) {
   for (const row of root.querySelectorAll(".wb-scroll:not([tabindex])")) row.tabIndex = 0;
 }
 
-// Beside each knob, the way to the lesson on it: a page of this server, or one that the kernel makes when it is asked.
-function leadToLessons(root, word, ask) {
+// Beside each knob, the way to the lesson on it: where the server of this page has the lessons.
+function leadToLessons(root, word) {
   const server = document.querySelector("script[src*='voila/static/bokeh.min.js']");
+  if (!server) return;
   for (const knob of root.querySelectorAll("[class*=wb-why-]:not(.wb-led)")) {
     const [, file, heading] = /wb-why-(\S+)--(\S+)/.exec(knob.className);
     knob.classList.add("wb-led");
     const label = knob.querySelector(".widget-label, label")?.textContent.trim();
     const link = Object.assign(document.createElement("a"), { className: "wb-why", textContent: "?", target: "_blank" });
-    link.href = server ? server.src.replace("bokeh.min.js", `lessons/${file}.html#${heading}`) : `#${heading}`;
-    if (!server) link.onclick = (event) => (event.preventDefault(), ask(file, heading));
+    link.href = server.src.replace("bokeh.min.js", `lessons/${file}.html#${heading}`);
     link.title = word;
     link.setAttribute("aria-label", `${word}: ${label || heading.replaceAll("-", " ")}`);
     knob.append(link);
@@ -141,16 +141,10 @@ function render({ model, el }) {
       button.click();
     }
   };
-  const tabs = [];  // opened at the click, as later a browser would not let us, and filled when the lesson comes
-  const ask = (lesson, heading) => model.send({ lesson, heading, tab: tabs.push(open("", "_blank")) - 1 });
-  const told = ({ lesson, asked }) => {
-    const page = URL.createObjectURL(new Blob([lesson], { type: "text/html" }));
-    if (tabs[asked.tab]) tabs[asked.tab].location = `${page}#${asked.heading}`;
-  };
   const themes = new MutationObserver(paint);
   const name = () => {
     nameHandles(root() ?? el);
-    leadToLessons(root() ?? el, model.get("why"), ask);
+    leadToLessons(root() ?? el, model.get("why"));
   };
   let waiting = false;  // of all the changes between two frames, one look is enough
   const names = new MutationObserver(() => {
@@ -176,7 +170,6 @@ function render({ model, el }) {
   system.addEventListener("change", paint);
   document.addEventListener("fullscreenchange", stretch);
   model.on("change:wish", paint);
-  model.on("msg:custom", told);
   model.on("change:address", write);
   if (model.get("links")) {
     model.set("query", { ...Object.fromEntries(new URLSearchParams(location.search)), read: "yes" });
@@ -187,7 +180,6 @@ function render({ model, el }) {
     names.disconnect();
     system.removeEventListener("change", paint);
     document.removeEventListener("fullscreenchange", stretch);
-    model.off("msg:custom", told);
   };
 }
 

@@ -3,15 +3,10 @@
 It brings the style of the page with it.
 """
 
-import threading
 from pathlib import Path
-from typing import Any
 
 import anywidget
 import traitlets
-
-from workbench import WorkbenchError
-from workbench.serve import lesson_page
 
 
 class Browser(anywidget.AnyWidget):
@@ -45,15 +40,3 @@ class Browser(anywidget.AnyWidget):
     seen = traitlets.Int(0).tag(sync=True)
     copied = traitlets.Unicode("").tag(sync=True)
     why = traitlets.Unicode("").tag(sync=True)
-
-    def __init__(self, **traits: Any):
-        super().__init__(**traits)
-        self.on_msg(lambda _, asked, buffers: threading.Thread(target=self._tell, args=(asked,), daemon=True).start())
-
-    def _tell(self, asked: dict[str, Any]) -> None:
-        """Send the lesson that was asked for: in JupyterLab no server has it as a page."""
-        try:
-            page = lesson_page(str(asked.get("lesson", "")))
-        except WorkbenchError as error:
-            page = str(error)
-        self.send({"lesson": page, "asked": asked})

@@ -9,7 +9,7 @@ import tempfile
 from importlib import util
 from pathlib import Path
 
-from workbench.errors import WorkbenchError, lookup
+from workbench.errors import WorkbenchError
 from workbench.shipped import shipped
 
 LARGEST_MESSAGE = 210_000_000  # bytes: a little more than the largest file that is taken
@@ -101,26 +101,16 @@ def install_template(folder: Path) -> Path:
     return folder
 
 
-def lesson_page(name: str) -> str:
-    """A lesson that ships, such as ``01-first-trade-off``, as a page of HTML with nothing from an outside host.
-
-    Raises
-    ------
-    WorkbenchError
-        If there is none of that name.
-    """
+def _write_lessons(folder: Path) -> None:
+    """Each lesson as a page to read, with nothing from an outside host."""
     from nbconvert import HTMLExporter
 
-    lessons = {path.stem: path for path in shipped("notebooks").glob("[0-9]*.ipynb")}
-    exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
-    body, _ = exporter.from_filename(str(lookup(lessons, name, "lesson")))
-    return LESSON.format(title=name, body=body)
-
-
-def _write_lessons(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
+    exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
     for notebook in shipped("notebooks").glob("[0-9]*.ipynb"):
-        (folder / f"{notebook.stem}.html").write_text(lesson_page(notebook.stem), encoding="utf-8")
+        body, _ = exporter.from_filename(str(notebook))
+        page = LESSON.format(title=notebook.stem, body=body)
+        (folder / f"{notebook.stem}.html").write_text(page, encoding="utf-8")
 
 
 def _run(command: list[str], environment: dict[str, str]) -> int:

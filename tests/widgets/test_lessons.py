@@ -6,9 +6,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from widgets.browser import Browser
 from widgets.controls import StepPanel
-from widgets.lessons import FIRST, WHERE, lesson
+from widgets.lessons import WHERE, lesson
 from workbench.knobs import knobs
 from workbench.serve import install_template
 from workbench.steps import STEPS
@@ -33,15 +32,6 @@ def test_every_knob_has_one_and_its_control_says_which(step):
         file, heading = lesson(step, knob.name)
         control = panel.controls[knob.name]
         assert f"wb-why-{file}--{heading}" in getattr(control, "field", control)._dom_classes
-
-
-def test_the_browser_is_told_the_lesson_it_asks_for_or_why_not(monkeypatch):
-    told = []
-    monkeypatch.setattr(Browser, "send", lambda self, content: told.append(content))
-    for name in (FIRST, "../app"):
-        Browser()._tell({"lesson": name, "heading": "Training-afterwards"})
-    assert 'id="Training-afterwards"' in told[0]["lesson"]
-    assert "There is no lesson called '../app'" in told[1]["lesson"]
 
 
 def test_the_lessons_are_pages_of_the_app_that_ask_nothing_of_an_outside_host(tmp_path):
