@@ -103,6 +103,7 @@ class Prune(Step):
         0.0,
         ge=0.0,
         le=1e12,
+        step=1.0,
         help="What the target may be at most in figures: MACs for one input, parameters, bytes, or milliseconds of a "
         "call; 0 goes by the share above.",
         advanced=True,
