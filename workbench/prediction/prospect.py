@@ -10,6 +10,7 @@ from workbench.prediction.outline import Outline, Size, unit
 from workbench.pruning.allocation import allocate, own_ratios
 from workbench.pruning.groups import MOST, Group, least
 from workbench.pruning.weights import prunable
+from workbench.quantization.layers import weight_name
 from workbench.recipe import Recipe
 from workbench.runtimes import Runtime
 from workbench.steps import Distill, Half, Pack, Prune, Quantize, ShareWeights, Slim, Sparsify, Step
@@ -101,6 +102,9 @@ class Prospect:
         if q.mode != "static":
             names = [n for n in names if isinstance(self.outline.module.get_submodule(n), torch.nn.Linear)]
         width = round(q.average_bits) if q.average_bits else q.weight_bits
+        if q.byte_budget:
+            weights = sum(self.outline.module.get_parameter(weight_name(n)).numel() for n in names)
+            width = min(max(round(8 * q.byte_budget / max(1, weights)), 2), 8)
         ends = {names[0]: 8, names[-1]: 8} if q.keep_ends and names else {}
         return dict.fromkeys(names, width) | ends | {n: b for n, b in q.layers.items() if n in names}
 

@@ -129,7 +129,7 @@ def _bits(
     fixed |= {name: asked for name, asked in step.layers.items() if name in layers}
     if step.latency_budget:
         return _fast_enough(work, step, context, layers, batches, activations, fixed)
-    if not step.average_bits:
+    if not step.chooses:
         return dict.fromkeys(layers, step.weight_bits) | fixed
     here = context.runtime.widths(step) if context.runtime else step.widths
     candidates = sorted(step.candidates & here)
@@ -145,7 +145,18 @@ def _bits(
         block=_block(step),
     )
     sizes = {name: layer.weight.numel() for name, layer in layers.items()}
-    bits = allocate(costs, sizes, step.average_bits * sum(sizes.values()))
+    budget = step.average_bits * sum(sizes.values())
+    if step.byte_budget:
+        scales = sum(
+            weight_grid(x.weight, 8, "minmax", step.granularity, _block(step)).scale.numel() for x in layers.values()
+        )
+        budget = 8 * step.byte_budget - FLOATS * scales
+        least = sum(size * min(widths[name]) for name, size in sizes.items()) + FLOATS * scales
+        if least > 8 * step.byte_budget:
+            raise WorkbenchError(
+                f"No choice of bits keeps to {step.byte_budget:,} bytes.", f"Allow at least {-(-least // 8):,}."
+            )
+    bits = allocate(costs, sizes, budget)
     work.notes.append("Bits by layer: " + ", ".join(f"{name} {width}" for name, width in bits.items()) + ".")
     return bits
 

@@ -155,7 +155,7 @@ class Runtime(ABC):
         Where an integer program chooses them, and nothing is to be simulated, it chooses among those with kernels, if
         there are two at least.
         """
-        if not quantize.average_bits or quantize.simulate or quantize.mode not in self.mixes:
+        if not quantize.chooses or quantize.simulate or quantize.mode not in self.mixes:
             return quantize.widths
         real = frozenset(bits for bits in quantize.candidates if self._kernel(quantize, bits))
         return real | (quantize.widths - quantize.candidates) if len(real) > 1 else quantize.widths

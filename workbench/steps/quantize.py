@@ -108,6 +108,15 @@ class Quantize(Step):
         "are several and nothing is simulated; 0 is off.",
         advanced=True,
     )
+    byte_budget: int = knob(
+        0,
+        ge=0,
+        le=10**10,
+        unit="bytes",
+        help="Let an integer program choose each layer's bits so that the quantized weights and their scales take at "
+        "most so many bytes, before any entropy coding; 0 is off.",
+        advanced=True,
+    )
     latency_budget: float = knob(
         0.0,
         ge=0.0,
@@ -141,17 +150,24 @@ class Quantize(Step):
                 f"The observer entropy needs a histogram of many values; weight-only has blocks of {BLOCK}.",
                 "Choose another weight_observer.",
             )
-        if self.latency_budget and (self.average_bits or self.simulate or self.mode != "static"):
+        if self.average_bits and self.byte_budget:
+            raise WorkbenchError("Average bits and bytes are two budgets for the same.", "Set one of them to 0.")
+        if self.latency_budget and (self.chooses or self.simulate or self.mode != "static"):
             raise WorkbenchError(
                 "A latency budget is for static integers on real kernels alone.",
-                "Leave mode at 'static', simulate off and average_bits at 0, or set latency_budget to 0.",
+                "Leave mode at 'static', simulate off and the other budgets at 0, or set latency_budget to 0.",
             )
         return self
 
     @property
+    def chooses(self) -> bool:
+        """Whether an integer program chooses the bits of layers for their size."""
+        return bool(self.average_bits or self.byte_budget)
+
+    @property
     def candidates(self) -> frozenset[int]:
         """Bits among which those of a layer are chosen, unless it has its own."""
-        return frozenset(CANDIDATES) if self.average_bits else frozenset({self.weight_bits})
+        return frozenset(CANDIDATES) if self.chooses else frozenset({self.weight_bits})
 
     @property
     def widths(self) -> frozenset[int]:

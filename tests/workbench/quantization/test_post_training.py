@@ -127,6 +127,23 @@ def test_weight_only_mixes_the_widths_that_have_kernels_in_one_real_file(quantiz
     assert quantized(mode="weight-only", average_bits=4.5, simulate=True).simulated, "all widths are candidates then"
 
 
+@pytest.mark.parametrize("knobs", [{"mode": "weight-only"}, {"simulate": True}], ids=["real", "simulated"])
+def test_a_budget_in_bytes_is_kept_to_and_used(quantized, knobs):
+    work = quantized(byte_budget=260_000, **knobs)
+    taken = sum(
+        work.module.get_parameter(name).numel() * grid.bits / 8 + 4 * grid.scale.numel()
+        for name, grid in work.grids.items()
+    )
+    assert 200_000 < taken <= 260_000 and len({grid.bits for grid in work.grids.values()}) > 1
+    with pytest.raises(WorkbenchError, match=r"No choice of bits keeps to 5,000 bytes\. Allow at least [\d,]+\."):
+        quantized(byte_budget=5_000, **knobs)
+
+
+def test_two_budgets_of_size_are_refused():
+    with pytest.raises(WorkbenchError, match="two budgets for the same"):
+        Quantize(average_bits=4, byte_budget=1000)
+
+
 def test_a_layer_of_32_bits_stays_in_floats_in_the_file_too(quantized, digits, tmp_path):
     work = quantized(layers={"conv2": 32})
     assert set(work.grids) == {"conv1.weight", "fc1.weight", "fc2.weight"} and "conv2" not in work.activations
