@@ -20,7 +20,7 @@ LEGAL = [
     for granularity, table in STRUCTURES.items()
     for importance in table["importance"]
     for scope in table["scope"]
-    if scope != "latency"  # exports dozens of files; test_channels_latency.py has it
+    if scope != "latency"  # exports dozens of files; test_channels_targets.py has it
 ]
 ILLEGAL = [
     (granularity, knob, choice)

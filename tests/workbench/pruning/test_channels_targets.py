@@ -14,6 +14,7 @@ from workbench.macs import count_macs
 from workbench.pruning.allocation import by_kind, by_layer, by_model
 from workbench.pruning.groups import Group, Member
 from workbench.pruning.latency_aware import LatencyAware, levels
+from workbench.pruning.plan import replay
 from workbench.quantization.grids import refit
 from workbench.runtimes import PACKED, RUNTIMES
 from workbench.steps.base import Context, Work
@@ -194,6 +195,19 @@ def test_the_scope_latency_takes_only_widths_that_it_timed(lenet5, few_digits):
         assert width == whole or width % 16 == 0
     assert sum(_widths(work.module)[:-1]) >= 285
     assert "narrower models were exported and timed" in work.notes[0]
+
+
+def test_hidden_widths_go_by_latency_too(few_digits):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+    work = _pruned(module, few_digits, "torch", granularity="mlp", scope="latency", ratio=0.5, round_to=16)
+    first, second, classes = _widths(work.module)
+    assert (first % 16, second % 16, classes) == (0, 0, 10)
+    assert 48 <= first + second <= 96
+    assert "narrower models were exported and timed" in work.notes[0]
+    again = copy.deepcopy(module)
+    replay(again, torch.from_numpy(few_digits.prepare(few_digits.train.inputs[:2])), work.plan)
+    assert _widths(again) == [first, second, classes]
 
 
 def _each(kept: list[int]) -> float:

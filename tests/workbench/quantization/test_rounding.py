@@ -21,7 +21,7 @@ def batches(digits) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("bits", [4, 2])
-@pytest.mark.parametrize("rounding", ["gptq", "adaround"])
+@pytest.mark.parametrize("rounding", [name for name in ROUNDINGS if name != "nearest"])
 def test_the_layers_output_changes_less_than_by_nearest(name, bits, rounding, zoo_lenet5, batches):
     layer = weighted(zoo_lenet5)[name]
     weight = layer.weight.detach().flatten(1)
@@ -60,7 +60,7 @@ def test_gptq_makes_up_for_an_error_in_the_next_column():
     assert gptq(weight, grid, torch.ones(2, 2)).sum() == 1
 
 
-@pytest.mark.parametrize("rounding", [gptq, adaround])
+@pytest.mark.parametrize("rounding", ROUNDINGS.values(), ids=ROUNDINGS)
 def test_dead_inputs_and_zero_weights_do_no_harm(rounding):
     weight = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
     weight[2] = 0
@@ -70,7 +70,7 @@ def test_dead_inputs_and_zero_weights_do_no_harm(rounding):
     assert rounded.isfinite().all() and not rounded[2].any()
 
 
-@pytest.mark.parametrize("rounding", [gptq, adaround])
+@pytest.mark.parametrize("rounding", ROUNDINGS.values(), ids=ROUNDINGS)
 def test_one_bit_stays_one_bit(rounding):
     weight = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
     grid = weight_grid(weight, 1)
