@@ -16,7 +16,7 @@ import torch
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.measure import Setting, answers, measure
 from workbench.metrics import Metrics
-from workbench.models import fresh_model
+from workbench.models import architecture
 from workbench.quantization.grids import refit
 from workbench.recipe import Recipe
 from workbench.runtimes import PACKED, runtime_of
@@ -111,7 +111,7 @@ def rebuild(trial: "Trial") -> Work:
         raise WorkbenchError(f"Trial {trial.number} has no weights: it {trial.state}.", "Run its recipe again.")
     saved = json.loads((folder / PLAN).read_text(encoding="utf-8"))
     other = saved["architecture"]
-    module = fresh_model(other, study.dataset) if other else copy.deepcopy(study.module)
+    module = architecture(other, study.dataset, trial.recipe.seed) if other else copy.deepcopy(study.module)
     replay(module, torch.from_numpy(study.dataset.prepare(study.dataset.calibration.inputs[:2])), saved["edits"])
     load_weights(module, folder / WEIGHTS)
     quantization = next((step for step in trial.recipe if step.key() == "quantize"), None)

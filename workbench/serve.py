@@ -10,6 +10,7 @@ from importlib import util
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
+from workbench.factories import OWN_CODE
 from workbench.shipped import shipped
 
 LARGEST_MESSAGE = 210_000_000  # bytes: a little more than the largest file that is taken
@@ -58,6 +59,7 @@ def serve_app(host: str, port: int, browser: bool, path: Path, idle: int = 3600)
         environment = os.environ | {
             "WORKBENCH_STUDIES": str(path.resolve()),
             "WORKBENCH_BOKEH": "served",
+            OWN_CODE: "no",
             "JUPYTER_PATH": os.pathsep.join(
                 [str(install_template(Path(folder))), os.environ.get("JUPYTER_PATH", "")]
             ).strip(os.pathsep),

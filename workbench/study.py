@@ -14,7 +14,7 @@ from workbench.data import DATASETS, Dataset, fingerprint, load_dataset
 from workbench.errors import Cancelled, WorkbenchError, lookup
 from workbench.foresight import Foresight, OnProgress
 from workbench.metrics import Metrics
-from workbench.models import MODELS, fitted, load_model
+from workbench.models import MODELS, check_name, fitted, load_model
 from workbench.objectives import front
 from workbench.recipe import Recipe
 from workbench.runtimes import load_runtime
@@ -201,8 +201,10 @@ class Study(Foresight, Speeds):
         for step in recipe:
             if isinstance(step, Quantize):
                 self.runtime.check(step, self.device)
-            if isinstance(step, Distill) and step.teacher not in ("baseline", "self"):
-                lookup(MODELS, step.teacher, "model to teach")
+            if isinstance(step, Distill):
+                for name, known in ((step.teacher, ("baseline", "self")), (step.student, ("same",))):
+                    if name not in known:
+                        check_name(name)
 
     def run(self, recipe: Recipe, on_progress: OnProgress | None = None) -> Trial:
         """Carry out a recipe in this process, measure the artifact, and store it all.

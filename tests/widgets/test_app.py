@@ -1,6 +1,7 @@
 """The whole app without a browser: what the page does with what the user does."""
 
 import shutil
+import sys
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -113,6 +114,18 @@ def test_a_refused_recipe_is_a_sentence_and_loses_nothing(app, recipe, sentence)
     assert app.recipe() == recipe
     assert len(app.study.trials) == trials
     assert not app.run_button.disabled
+
+
+@pytest.mark.parametrize("who", ["student", "teacher"])
+def test_the_served_page_runs_no_code_that_a_recipe_names(app, who, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_OWN_CODE", "no")
+    trials = len(app.study.trials)
+    app.load(Recipe([Distill()]))
+    app.editor.card("distill").controls[who].value = "antigravity:fly"
+    app.run_button.click()
+    assert "'antigravity:fly' names code of somebody's own, which the served page never runs." in said(app)
+    assert len(app.study.trials) == trials
+    assert "antigravity" not in sys.modules
 
 
 def test_run_brings_a_measured_point_and_shows_it_with_the_knobs_left_as_they_are(app, wait_until):

@@ -1,10 +1,7 @@
 """What commands have in common: options, values, progress."""
 
-import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +9,7 @@ import typer
 import yaml
 
 from workbench.errors import WorkbenchError
+from workbench.factories import made_by, names_factory
 
 Model = Annotated[str, typer.Option(help="A zoo model, or your own as package.module:factory.")]
 Data = Annotated[str, typer.Option(help="A dataset by name, or your own Dataset as package.module:factory.")]
@@ -36,14 +34,7 @@ def knob_value(text: str) -> tuple[str, Any]:
 
 def own(name: str) -> Any:
     """A name as it is, or what the factory in ``package.module:factory`` makes."""
-    if ":" not in name:
-        return name
-    module, factory = name.split(":", 1)
-    sys.path.insert(0, os.getcwd())
-    try:
-        return getattr(import_module(module), factory)()
-    except (ImportError, AttributeError) as error:
-        raise WorkbenchError(f"'{name}' can't be imported: {error}.", "Write package.module:factory.") from error
+    return made_by(name) if names_factory(name) else name
 
 
 @contextmanager

@@ -1,20 +1,41 @@
-"""Who learns: the model as it stands, the same with fresh weights, or another architecture of the zoo."""
+"""Who learns: the model as it stands, the same with fresh weights, or another one: of the zoo, or the user's own."""
 
 import torch
 from torch import nn
 
+from workbench.distillation.teachers import check_classes
 from workbench.errors import WorkbenchError
-from workbench.models import fresh_model
+from workbench.factories import names_factory
+from workbench.models import architecture
 from workbench.steps.base import Context, Work
 
 
-def prepare_student(work: Work, name: str, fresh: bool, context: Context) -> None:
-    """Put the student into `work`: another architecture has fresh weights anyway.
+def student_called(name: str, context: Context) -> nn.Module:
+    """Another model than the one at hand: a zoo model with fresh weights, or what ``package.module:factory`` makes.
 
     Raises
     ------
     WorkbenchError
-        If that would undo what earlier steps did.
+        If there is none of that name, it takes other inputs or gives other outputs, or it has nothing to train.
+    """
+    module = architecture(name, context.dataset, context.seed)
+    if not names_factory(name):
+        return module
+    check_classes(module, f"The student '{name}'", context.dataset)
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        raise WorkbenchError(
+            f"The student '{name}' has no parameters to train.", "Leave requires_grad on where it is to learn."
+        )
+    return module
+
+
+def prepare_student(work: Work, name: str, fresh: bool, context: Context) -> None:
+    """Put the student into `work`: a zoo model has fresh weights anyway, an own one those that its factory gave it.
+
+    Raises
+    ------
+    WorkbenchError
+        If that would undo what earlier steps did, or as `student_called`.
     """
     if name == "same" and not fresh:
         return
@@ -25,8 +46,9 @@ def prepare_student(work: Work, name: str, fresh: bool, context: Context) -> Non
         )
     torch.manual_seed(context.seed)
     if name != "same":
-        work.module, work.architecture = fresh_model(name, context.dataset), name
-        return
+        work.module, work.architecture = student_called(name, context), name
+        if not (fresh and names_factory(name)):
+            return
     kept = reset(work.module)
     if kept:
         work.notes.append(f"These weights can't be drawn anew, and stayed as they were: {', '.join(kept)}.")

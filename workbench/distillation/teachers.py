@@ -1,4 +1,4 @@
-"""Who teaches: the baseline, the model itself, a zoo model; and assistants in between."""
+"""Who teaches: the baseline, the model itself, a zoo model, one of the user's own; and assistants in between."""
 
 import copy
 import math
@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import torch
 from safetensors import safe_open
-from torch import nn
+from torch import Tensor, nn
 
 from workbench.data import Dataset
 from workbench.errors import WorkbenchError, lookup
 from workbench.evaluation import Classification, task_of
+from workbench.factories import names_factory, own_module
 from workbench.models import MODELS, teacher_for
 from workbench.steps.base import Context, Work
 from workbench.steps.prune import Prune
@@ -22,9 +23,12 @@ def teacher_called(name: str, student: nn.Module, context: Context) -> nn.Module
     Raises
     ------
     WorkbenchError
-        If there is none of that name, or it takes other inputs, or tells other classes apart than the dataset has.
+        If there is none of that name, it can't be made, takes other inputs, or tells other classes apart than the
+        dataset has.
     """
-    if name not in ("baseline", "self"):
+    if names_factory(name):
+        teacher = own_module(name, context.seed)
+    elif name not in ("baseline", "self"):
         _check_zoo_classes(name, context.dataset)
         teacher = teacher_for(name, context.dataset)
     else:
@@ -38,13 +42,23 @@ def check_classes(module: nn.Module, who: str, dataset: Dataset) -> None:
     inputs = torch.from_numpy(dataset.prepare(dataset.train.inputs[:2]))
     try:
         with torch.no_grad():
-            shape = tuple(module(inputs).shape)
-    except RuntimeError as error:
-        raise WorkbenchError(f"{who} can't take inputs of shape {dataset.sample_shape}.", f"{error}.") from error
+            outputs = module(inputs)
+    except Exception as error:  # a model of somebody's own may raise anything
+        said = str(error) if isinstance(error, RuntimeError) else f"{type(error).__name__}: {error}"
+        raise WorkbenchError(f"{who} can't take inputs of shape {dataset.sample_shape}.", f"{said}.") from error
+    if not isinstance(outputs, Tensor) or not outputs.is_floating_point():
+        given = outputs.dtype if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise WorkbenchError(f"{who} gives {given}, not one tensor of floats.", "Let its forward return its outputs.")
+    shape = tuple(outputs.shape)
     task = task_of(dataset)
     if not isinstance(task, Classification):
         return task.check_outputs(shape, dataset, who)
-    if shape != (2, len(dataset.classes)):
+    if len(shape) != 2 or shape[0] != 2:
+        raise WorkbenchError(
+            f"{who} gives outputs of shape {shape} for 2 inputs.",
+            f"Let it give (N, classes), here (2, {len(dataset.classes)}).",
+        )
+    if shape[1] != len(dataset.classes):
         raise WorkbenchError(
             f"{who} tells {shape[-1]} classes apart, the dataset has {len(dataset.classes)}.",
             "Choose one for the same classes.",

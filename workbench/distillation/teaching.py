@@ -9,10 +9,9 @@ from torch import nn
 from workbench.data import Dataset
 from workbench.distillation.cache import logits_of
 from workbench.distillation.lesson import Lesson
-from workbench.distillation.students import prepare_student
+from workbench.distillation.students import prepare_student, student_called
 from workbench.distillation.teachers import assistants, check_classes, teacher_called
 from workbench.evaluation import task_of
-from workbench.models import fresh_model
 from workbench.steps.base import Context, Work
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ def check(step: "Distill", context: Context) -> None:
     """Refuse, before any work, a teacher or a student that doesn't fit the dataset."""
     teacher_called(step.teacher, context.baseline, context)
     if step.student != "same":
-        fresh_model(step.student, context.dataset)
+        student_called(step.student, context)
 
 
 def distill(work: Work, step: "Distill", context: Context) -> None:

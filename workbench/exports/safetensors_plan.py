@@ -12,6 +12,7 @@ import yaml
 from workbench.errors import WorkbenchError
 from workbench.exports.base import Export, Run
 from workbench.exports.onnx import floats_note
+from workbench.factories import names_factory
 from workbench.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
@@ -114,12 +115,12 @@ def _arguments(layer: "nn.Module") -> dict[str, Any]:
 def _uncut(trial: "Trial") -> tuple[str, "nn.Module"]:
     """The architecture that the trial was cut from: its name, and a copy."""
     from workbench.carry_out import PLAN
-    from workbench.models import fresh_model
+    from workbench.models import architecture
 
     study = trial.study
     plan = json.loads((study.storage.folder(trial.number) / PLAN).read_text(encoding="utf-8"))
     if plan["architecture"]:
-        return plan["architecture"], fresh_model(plan["architecture"], study.dataset)
+        return plan["architecture"], architecture(plan["architecture"], study.dataset, trial.recipe.seed)
     return str(study.settings["model"]), copy.deepcopy(study.module)
 
 
@@ -130,6 +131,9 @@ def _architecture(trial: "Trial") -> tuple[str, str]:
     from workbench.models import MODELS
 
     name, module = _uncut(trial)
+    if names_factory(name):
+        package, _, factory = name.partition(":")
+        return f"from {package} import {factory}  # your own code, which makes the model\n", f"{factory}()"
     if type(module) is nn.Sequential and set(layers_of(module)) == {name for name, _ in module.named_children()}:
         code = "from collections import OrderedDict\n\n"
         return code, 'torch.nn.Sequential(OrderedDict((name, torch.nn.Identity()) for name in plan["layers"]))'

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from workbench.data import Dataset
 from workbench.errors import WorkbenchError, lookup
+from workbench.factories import names_factory, own_module, refuse_if_served
 from workbench.models.base import ZooModel
 from workbench.models.lenet import LENET5, LENET300
 from workbench.models.resnet import RESNET20
@@ -60,6 +61,25 @@ def fresh_model(name: str, dataset: Dataset) -> "nn.Module":
     return model.build(shape[0], len(dataset.classes))
 
 
+def check_name(name: str) -> None:
+    """Refuse, without importing anything, a name that neither the zoo knows nor may be followed here."""
+    if names_factory(name):
+        refuse_if_served(name)
+    else:
+        lookup(MODELS, name, "model")
+
+
+def architecture(name: str, dataset: Dataset, seed: int = 0) -> "nn.Module":
+    """The model that takes the place of a study's own: of the zoo, or what ``package.module:factory`` makes.
+
+    Raises
+    ------
+    WorkbenchError
+        As `fresh_model`, or `workbench.factories.own_module`.
+    """
+    return own_module(name, seed) if names_factory(name) else fresh_model(name, dataset)
+
+
 def teacher_for(name: str, dataset: Dataset) -> "nn.Module":
     """A zoo model that takes the very inputs of this dataset, as a teacher.
 
@@ -77,4 +97,13 @@ def teacher_for(name: str, dataset: Dataset) -> "nn.Module":
     return load_model(name, dataset)
 
 
-__all__ = ["MODELS", "ZooModel", "fitted", "fresh_model", "load_model", "teacher_for"]
+__all__ = [
+    "MODELS",
+    "ZooModel",
+    "architecture",
+    "check_name",
+    "fitted",
+    "fresh_model",
+    "load_model",
+    "teacher_for",
+]

@@ -32,7 +32,8 @@ class Work:
     plan : list
         The structural edits so far, as plain data that `workbench.pruning.plan.replay` makes again.
     architecture : str or None
-        The zoo model that took the place of the study's own, with a plan of its own; None if none did.
+        What took the place of the study's own model, with a plan of its own: a zoo model, or the text
+        ``package.module:factory``. None if none did.
     quantization : Quantize or None
         What the runtime is to quantize when it exports.
     grids : dict of str to Grid

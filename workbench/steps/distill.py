@@ -49,8 +49,8 @@ class Distill(Training):
     )
     teacher: str = knob(
         "baseline",
-        help="The model to imitate: 'baseline', 'self' (as it is before this step), or a zoo model trained on this "
-        "dataset.",
+        help="The model to imitate: 'baseline', 'self' (as it is before this step), a zoo model trained on this "
+        "dataset, or in Python and on the command line your own, as package.module:factory.",
         advanced=True,
     )
     assistants: int = knob(
@@ -63,7 +63,8 @@ class Distill(Training):
     )
     student: str = knob(
         "same",
-        help="The model that learns: 'same' is the one at hand, else a zoo model with fresh weights takes its place.",
+        help="The model that learns: 'same' is the one at hand, else a zoo model with fresh weights takes its place, "
+        "or in Python and on the command line your own, as package.module:factory.",
         advanced=True,
     )
     fresh: bool = knob(False, label="Fresh weights", help="Let the student start from random weights.", advanced=True)
