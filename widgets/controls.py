@@ -40,7 +40,7 @@ def control(knob: Knob, step: str = "") -> w.Widget:
         kind = w.BoundedIntText if high - low > 200 else w.IntSlider
         return kind(value=knob.default, min=low, max=high, step=int(knob.step or 1), **common)
     if (knob.high or 0) > 1e6:
-        return w.BoundedFloatText(value=knob.default, min=knob.low, max=knob.high, **common)
+        return w.BoundedFloatText(value=knob.default, min=knob.low, max=knob.high, step=knob.step or 1.0, **common)
     return w.FloatSlider(
         value=knob.default,
         min=knob.low,
