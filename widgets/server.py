@@ -10,7 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from jupyter_server.utils import url_path_join
 from tornado.web import RequestHandler
 from voila.app import Voila
 
@@ -35,7 +34,7 @@ class Server(Voila):
     """Voila with ``/health``."""
 
     def init_handlers(self) -> list:
-        health = url_path_join(self.server_url, "/health"), Health, {"server": self}
+        health = self.server_url.rstrip("/") + "/health", Health, {"server": self}
         return [health, *super().init_handlers()]
 
     def health(self) -> dict[str, Any]:
