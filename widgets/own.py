@@ -77,6 +77,10 @@ class OwnFiles(w.VBox):
             self._on_open(study)
         except WorkbenchError as refusal:
             self.report.value = f"<div role='alert'>{escape(str(refusal))}</div>"
+        except Exception as error:  # whatever it is, nobody is to wait for it for ever
+            told = text("refuse.unexpected", what=f"{type(error).__name__}: {error}")
+            self.report.value = f"<div role='alert'>{escape(told)}</div>"
+            raise
         finally:
             self.button.disabled = False
 
@@ -104,7 +108,7 @@ def _layers(study: Study) -> str:
 
 
 def _doable(layer: str, can: dict[str, list[str]]) -> str:
-    return ", ".join(text(f"own.can.{what}") for what, layers in can.items() if layer in layers)
+    return ", ".join(text(f"own.can.{what}") for what in ("prune", "quantize") if layer in can.get(what, []))
 
 
 def _file(accept: str, key: str) -> w.FileUpload:
