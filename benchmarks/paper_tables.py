@@ -36,7 +36,7 @@ def main(
         if number == 3 and checkpoint is None:
             print("Table 3 is left out: name the published weights with --checkpoint.", flush=True)
             continue
-        more = [str(checkpoint)] if number == 3 else ["--seeds", str(seeds)]
+        more = [*([str(checkpoint)] if number == 3 else []), "--seeds", str(seeds)]
         print(f"\nTable {number}: python benchmarks/papers/{TABLES[number]} {' '.join(more)}\n", flush=True)
         subprocess.run([sys.executable, str(PAPERS / TABLES[number]), *more], check=True)
 

@@ -35,16 +35,35 @@ function nameHandles(root) {
   for (const row of root.querySelectorAll(".wb-scroll:not([tabindex])")) row.tabIndex = 0;
 }
 
-// Beside each knob, the way to the lesson on it: where the server of this page has the lessons.
-function leadToLessons(root, word) {
-  const server = document.querySelector("script[src*='voila/static/bokeh.min.js']");
-  if (!server) return;
+// Where the lessons are, from a file's name and a heading: beside the server's script in Voila, among the notebooks in
+// JupyterLab, if they are in its folder; else nowhere.
+async function findLessons() {
+  const script = document.querySelector("script[src*='voila/static/bokeh.min.js']");
+  if (script) return (file, heading) => script.src.replace("bokeh.min.js", `lessons/${file}.html#${heading}`);
+  const { baseUrl } = JSON.parse(document.querySelector("#jupyter-config-data")?.textContent || "{}");
+  if (!baseUrl || !lab()) return () => null;
+  const found = [];
+  for (const folder of ["", "notebooks/"]) {
+    const names = found.length ? [] : await fetch(`${baseUrl}api/contents/${folder}?content=1`).then((answer) => answer.json()).catch(() => ({}));
+    for (const { path } of names.content ?? []) if (/(^|\/)\d\d-[^/]*\.ipynb$/.test(path)) found.push(path);
+    if (!names.content?.some(({ path }) => path === "notebooks")) break;
+  }
+  return (file, heading) => {
+    const path = found.find((path) => path.endsWith(`${file}.ipynb`));
+    return path ? `${baseUrl}lab/tree/${path}#${heading}` : null;
+  };
+}
+
+// Beside each knob, the way to the lesson on it.
+let lessons;
+async function leadToLessons(root, word) {
+  const address = await (lessons ??= findLessons());
   for (const knob of root.querySelectorAll("[class*=wb-why-]:not(.wb-led)")) {
-    const [, file, heading] = /wb-why-(\S+)--(\S+)/.exec(knob.className);
+    const [, file, heading] = /wb-why-(\S+)--(\S+)/.exec(knob.className), href = address(file, heading);
     knob.classList.add("wb-led");
+    if (!href) continue;
     const label = knob.querySelector(".widget-label, label")?.textContent.trim();
-    const link = Object.assign(document.createElement("a"), { className: "wb-why", textContent: "?", target: "_blank" });
-    link.href = server.src.replace("bokeh.min.js", `lessons/${file}.html#${heading}`);
+    const link = Object.assign(document.createElement("a"), { className: "wb-why", textContent: "?", target: "_blank", href });
     link.title = word;
     link.setAttribute("aria-label", `${word}: ${label || heading.replaceAll("-", " ")}`);
     knob.append(link);

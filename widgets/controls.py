@@ -1,6 +1,7 @@
 """From the declaration of a knob to its control, and from a step to its panel."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import ipywidgets as w
@@ -85,31 +86,58 @@ class StepPanel(w.VBox):
 
     def __init__(self, step: type[Step], on: bool = True, ask: Callable[[], None] = lambda: None):
         self.declared = step
-        self.controls = {knob.name: control(knob, step.key()) for knob in knobs(step)}
-        for name, widget in self.controls.items():
-            (widget.field if isinstance(widget, LayersField) else widget).add_class(mark(step.key(), name))
+        self.tables: list[LayersField] = []
+        self.folds: list[LayerFold] = []
+        self._ask, self._facts = ask, LayerFacts({})
+        self._told: list[Callable[[], None]] = []
+        self._held = step()  # what the knobs will say once they are there
         self.switch = w.Checkbox(
             value=on, description=step.__name__, tooltip=summary(step), indent=False, layout=w.Layout(width="auto")
         )
         self.switch.add_class("wb-switch")
-        plain = [self.controls[k.name] for k in knobs(step) if not k.advanced]
-        self.tables = [widget for widget in self.controls.values() if isinstance(widget, LayersField)]
-        folded = [self.controls[k.name] for k in knobs(step) if k.advanced and k.kind != "layers"]
-        more = w.Accordion([w.VBox(folded)], titles=(text("step.more"),), selected_index=None)
-        more.add_class("wb-more")
-        self.folds = [LayerFold(table, ask) for table in self.tables]
-        self.body = w.VBox([*plain, *([more] if folded else []), *self.folds])
+        self.body = w.VBox()
         super().__init__([self.switch, self.body])
         self.add_class("wb-step")
         self.switch.observe(self._show, "value")
-        if usual := self.controls.get(USUAL.get(step.key(), "")):
-            usual.observe(lambda _: self._follow(), "value")
         self._show()
+
+    @cached_property
+    def controls(self) -> dict[str, w.Widget]:
+        """By knob, its control. They are made when first asked for: most panels are never unfolded."""
+        step = self.declared
+        controls = {knob.name: control(knob, step.key()) for knob in knobs(step)}
+        for name, widget in controls.items():
+            _part(widget).add_class(mark(step.key(), name))
+        self._fill(controls, self._held)
+        self.tables = [widget for widget in controls.values() if isinstance(widget, LayersField)]
+        self.folds = [LayerFold(table, self._ask) for table in self.tables]
+        usual = controls.get(USUAL.get(step.key(), ""))
+        for table in self.tables:
+            table.offer(self._facts)
+            if usual is not None:
+                table.follow(float(usual.value))
+        if usual is not None:
+            usual.observe(lambda _: self._follow(), "value")
+        for widget in controls.values():
+            _part(widget).observe(lambda _: self._moved(), "value")
+        plain = [controls[k.name] for k in knobs(step) if not k.advanced]
+        folded = [controls[k.name] for k in knobs(step) if k.advanced and k.kind != "layers"]
+        more = w.Accordion([w.VBox(folded)], titles=(text("step.more"),), selected_index=None)
+        more.add_class("wb-more")
+        self.body.children = [*plain, *([more] if folded else []), *self.folds]
+        return controls
+
+    @property
+    def made(self) -> bool:
+        """Whether the controls are there already."""
+        return "controls" in vars(self)
 
     def step(self) -> Step | None:
         """The step as its knobs stand, or None where it is switched off."""
         if not self.switch.value:
             return None
+        if not self.made:
+            return self._held
         values = {name: _plain(self.declared, name, widget.value) for name, widget in self.controls.items()}
         return self.declared(**values)
 
@@ -118,8 +146,16 @@ class StepPanel(w.VBox):
         self.switch.value = step is not None
         if step is None:
             return
+        if self.made:
+            self._fill(self.controls, step)
+        elif step != self._held:
+            self._held = step
+            self._moved()
+
+    @staticmethod
+    def _fill(controls: dict[str, w.Widget], step: Step) -> None:
         for name, value in step.model_dump().items():
-            widget = self.controls[name]
+            widget = controls[name]
             if isinstance(widget, _LogSlider):
                 widget.include(value)
             if isinstance(widget, w.Dropdown) and value not in [v for _, v in widget.options]:
@@ -133,23 +169,31 @@ class StepPanel(w.VBox):
 
     def offer(self, facts: LayerFacts) -> None:
         """Show the layers of a study."""
+        self._facts = facts
         for table in self.tables:
             table.offer(facts)
         self._follow()
 
     def _follow(self) -> None:
-        usual = self.controls.get(USUAL.get(self.declared.key(), ""))
-        for table in self.tables if usual is not None else ():
-            table.follow(float(usual.value))  # type: ignore[union-attr]
+        name = USUAL.get(self.declared.key(), "")
+        for table in self.tables if self.made and name in self.controls else ():
+            table.follow(float(self.controls[name].value))
 
     def on_change(self, told: Callable[[], None]) -> None:
         """Call a function whenever the switch or a knob is moved."""
-        for widget in (self.switch, *self.controls.values()):
-            part = widget.field if isinstance(widget, LayersField) else widget
-            part.observe(lambda _: told(), "value")
+        self._told.append(told)
+        self.switch.observe(lambda _: told(), "value")
+
+    def _moved(self) -> None:
+        for told in self._told:
+            told()
 
     def _show(self, change: object = None) -> None:
         self.body.layout.display = "" if self.switch.value else "none"
+
+
+def _part(widget: w.Widget) -> w.Widget:
+    return widget.field if isinstance(widget, LayersField) else widget
 
 
 def _plain(step: type[Step], name: str, value: Any) -> Any:

@@ -9,6 +9,7 @@ import ipywidgets as w
 
 from widgets.model_card import samples
 from widgets.texts import text
+from widgets.upload import Upload
 from workbench import Study, WorkbenchError
 from workbench.handed import Origin, open_handed, weights_of
 from workbench.models import MODELS
@@ -27,7 +28,7 @@ class OwnFiles(w.VBox):
 
     def __init__(self, where: Callable[[], tuple[Path, str, str]], on_open: Callable[[Study], None]):
         self._where, self._on_open = where, on_open
-        self.data, self.weights = _file(".npz,.zip", "own.data"), _file(".safetensors", "own.weights")
+        self.data, self.weights = Upload("own.data", ".npz,.zip"), Upload("own.weights", ".safetensors")
         self.architecture = w.Dropdown(
             options=[(model.title, name) for name, model in MODELS.items()],
             value="lenet5",
@@ -41,38 +42,31 @@ class OwnFiles(w.VBox):
         self.button.layout = w.Layout(width="auto")
         self.report = w.HTML()
         hint = w.HTML(f"<p class='wb-hint'>{text('own.hint')}</p>")
-        files = w.HBox([self.data, self.weights])
-        super().__init__([hint, files, self.architecture, self.leave_out, self.button, self.report])
+        super().__init__([hint, self.data, self.weights, self.architecture, self.leave_out, self.button, self.report])
         self.add_class("wb-own")
-        self.data.observe(lambda _: self._chosen(), "value")
-        self.weights.observe(lambda _: self._chosen(), "value")
+        self.data.observe(lambda _: self._chosen(), "file")
         self.button.on_click(lambda _: self.look())
 
     def look(self) -> None:
         """Read the files in a thread, then open the study that they make."""
-        if not self.data.value:
+        if self.data.file is None:
             return
         self.button.disabled = True
         self.report.value = f"<p class='wb-hint'>{text('own.reading')}</p>"
         threading.Thread(target=self._open, daemon=True).start()
 
     def _chosen(self) -> None:
-        self.button.disabled = not self.data.value
-        names = [escape(given.value[0]["name"]) for given in (self.data, self.weights) if given.value]
-        self.report.value = f"<p class='wb-hint'>{' · '.join(names)}</p>"
+        self.button.disabled = self.data.file is None
+        self.report.value = ""
 
     def _open(self) -> None:
         try:
-            data, architecture = self.data.value[0], self.architecture.value
+            data, architecture = self.data.file, self.architecture.value
+            assert data is not None
             folder, runtime, device = self._where()
-            if self.weights.value:
-                given = self.weights.value[0]
-                weights = (given["name"], bytes(given["content"]))
-            else:
-                trained_on = next(iter(MODELS[architecture].training))
-                weights = weights_of(architecture, trained_on)
-            origin = Origin(data["name"], weights[0], architecture, runtime, device, self.leave_out.value)
-            study, handed = open_handed(folder, (data["name"], bytes(data["content"])), weights, origin)
+            weights = self.weights.file or weights_of(architecture, next(iter(MODELS[architecture].training)))
+            origin = Origin(data[0], weights[0], architecture, runtime, device, self.leave_out.value)
+            study, handed = open_handed(folder, data, weights, origin)
             self.report.value = _seen(study, handed.left_out)
             self._on_open(study)
         except WorkbenchError as refusal:
@@ -109,9 +103,3 @@ def _layers(study: Study) -> str:
 
 def _doable(layer: str, can: dict[str, list[str]]) -> str:
     return ", ".join(text(f"own.can.{what}") for what in ("prune", "quantize") if layer in can.get(what, []))
-
-
-def _file(accept: str, key: str) -> w.FileUpload:
-    return w.FileUpload(
-        accept=accept, multiple=False, description=text(key), tooltip=text(f"{key}.help"), layout=w.Layout(width="50%")
-    )

@@ -210,5 +210,7 @@ class StepCard(StepPanel):
 
     def _show(self, change: object = None) -> None:
         shown = self.switch.value and self.unfolded.value
+        if shown:
+            self.controls  # noqa: B018 (made when first asked for)
         self.body.layout.display = "" if shown else "none"
         self.unfolded.description = "▾" if self.unfolded.value else "▸"

@@ -13,7 +13,6 @@ from workbench.errors import WorkbenchError
 from workbench.factories import OWN_CODE
 from workbench.shipped import shipped
 
-LARGEST_MESSAGE = 210_000_000  # bytes: a little more than the largest file that is taken
 LESSON = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{title}</title><style>
@@ -50,7 +49,6 @@ def serve_app(host: str, port: int, browser: bool, path: Path, idle: int = 3600)
         *(f"--Voila.ip={host}", f"--port={port}", f"--show_tracebacks={False}", "--strip_sources=True"),
         *("--preheat_kernel=True", "--pool_size=1"),
         "--VoilaConfiguration.extension_denylist=['jupyterlab_pygments']",  # of scripts, only those that draw the page
-        f"--Voila.tornado_settings={{'websocket_max_message_size': {LARGEST_MESSAGE}}}",  # uploads come this way
         *(f"--MappingKernelManager.cull_idle_timeout={idle}", f"--MappingKernelManager.cull_interval={min(60, idle)}"),
     ]
     if not browser:

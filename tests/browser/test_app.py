@@ -1,5 +1,6 @@
 """The main job, done as a person does it: in a browser, on real data."""
 
+import io
 import json
 import pickle
 import re
@@ -267,19 +268,50 @@ def test_the_address_brings_a_colleague_to_the_same_view_in_the_language_of_choi
     expect(theirs.locator(".wb-chosen")).to_contain_text("试验 0")
 
 
-def test_a_pickle_that_is_handed_over_is_refused_and_nothing_is_lost(
+DROP = """([name, size]) => {  // a file of so many bytes dropped on the first place for one
+  const files = new DataTransfer(), file = new File(["0123456789"], name), place = document.querySelector(".wb-drop")
+  if (size) Object.defineProperty(file, "size", { value: size })
+  files.items.add(file)
+  if (size) Object.defineProperty(files, "files", { value: [file] })
+  const event = new DragEvent("drop", { bubbles: true, cancelable: true })
+  Object.defineProperty(event, "dataTransfer", { value: files })
+  place.dispatchEvent(event)
+}"""
+
+
+def test_files_that_are_no_good_are_refused_with_a_sentence_and_nothing_is_lost(
     downloaded: dict[str, Path], opened: Visit
 ) -> None:
     page = opened.page
     page.get_by_text("Bring your own").click()
+    place = page.locator(".wb-drop").first
     with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Data").click()
+        place.get_by_role("button", name="Data").click()
     chooser.value.set_files({"name": "data.npz", "mimeType": "", "buffer": pickle.dumps({"inputs": [1]})})
+    expect(place).to_contain_text("data.npz · 1 kB")
     page.get_by_role("button", name="Look and open").click()
     expect(page.locator(".wb-own").get_by_role("alert")).to_contain_text(
         "data.npz is damaged, or not what its name says"
     )
+    page.evaluate(DROP, ["data.zip", 1_100_000_000])
+    expect(place).to_contain_text("data.zip has 1100 MB, and 200 MB is the most that is taken.")
+    page.evaluate(DROP, ["data.pkl", 0])
+    expect(place).to_contain_text("data.pkl is not taken here. Give a file that ends in .npz, .zip.")
     expect(row(page, 1)).to_be_visible()
+
+
+def test_a_dropped_file_of_many_parts_arrives_whole(downloaded: dict[str, Path], opened: Visit) -> None:
+    page = opened.page
+    images, labels = np.random.default_rng(0).random((2000, 28, 28)), np.arange(2000) % 10
+    held = io.BytesIO()
+    np.savez(held, inputs=images.astype(np.float32), labels=labels)
+    with page.expect_file_chooser() as chooser:
+        page.locator(".wb-drop").first.get_by_role("button", name="Data").click()
+    chooser.value.set_files({"name": "noise.npz", "mimeType": "", "buffer": held.getvalue()})
+    expect(page.locator(".wb-drop").first).to_contain_text("noise.npz · 6.3 MB")
+    page.get_by_role("button", name="Look and open").click()
+    expect(page.locator(".wb-own")).to_contain_text("1,440 + 160 + 400 samples")
+    expect(page.locator(".wb-own")).to_contain_text("4 layers with weights")
 
 
 def test_nothing_was_asked_of_an_outside_host_and_no_script_failed(downloaded: dict[str, Path], opened: Visit) -> None:

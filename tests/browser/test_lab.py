@@ -1,6 +1,7 @@
 """In JupyterLab: the page on one's own study, and the panels one by one among other widgets."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.driving import Server, free_port, visit, wait_for
 from workbench import Quantize, Recipe, Study
+from workbench.shipped import shipped
 
 CELLS = """
 from workbench import Study
@@ -49,6 +51,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     cells = [nbformat.v4.new_code_cell(cell.strip()) for cell in CELLS.split("---")]
     nbformat.write(nbformat.v4.new_notebook(metadata={"kernelspec": kernel}, cells=cells), folder / "panels.ipynb")
+    for lesson in shipped("notebooks").glob("[0-9]*.ipynb"):
+        shutil.copyfile(lesson, folder / lesson.name)
     port, log = free_port(), folder / "server.log"
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"]
     command += [f"--notebook-dir={folder}", "--IdentityProvider.token=", "--LabApp.news_url=None"]
@@ -80,5 +84,10 @@ def test_the_page_and_its_panels_work_among_the_cells_of_a_notebook(browser: Bro
     expect(page.locator(".wb-single.wb-inside").first).to_contain_text("fc1")
     expect(page.locator(".wb-single .wb-flips figure").first).to_be_visible()
     page.wait_for_function(f"JSON.stringify(({DRAWN})()) == '[2,2]'")
+    page.locator(".wb-page .wb-step").first.get_by_role("button", name="Show the knobs of Prune").click()
+    why = page.locator(".wb-page .wb-why").first
+    expect(why).to_be_visible()
+    address = why.get_attribute("href") or ""
+    assert (lab.studies / address.split("/lab/tree/")[1].split("#")[0]).exists()
     slow = "[anywidget] Failed to initialize model."  # told after two seconds, also where it then succeeds
     assert [error for error in seen.errors if error != slow] == []

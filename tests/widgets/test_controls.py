@@ -95,9 +95,10 @@ def test_its_range_is_the_declared_one(step, knob):
 @EVERY_STEP
 def test_a_panel_has_every_knob_once_the_advanced_ones_folded_away(step):
     panel = StepPanel(step)
-    declared = knobs(step)
+    assert not panel.body.children, "the controls are made when first asked for"
+    declared, controls = knobs(step), panel.controls
     plain = [child for child in panel.body.children if not isinstance(child, w.Accordion)]
-    assert plain == [panel.controls[knob.name] for knob in declared if not knob.advanced]
+    assert plain == [controls[knob.name] for knob in declared if not knob.advanced]
     advanced = sorted((knob for knob in declared if knob.advanced), key=lambda knob: knob.kind == "layers")
     assert folded(panel) == [panel.controls[knob.name] for knob in advanced]
     assert panel.switch.tooltip == step.summary()
@@ -106,6 +107,20 @@ def test_a_panel_has_every_knob_once_the_advanced_ones_folded_away(step):
 @EVERY_STEP
 def test_an_untouched_panel_gives_the_step_with_its_defaults(step):
     assert StepPanel(step).step() == step()
+
+
+@EVERY_STEP
+@given(st.data())
+def test_controls_that_are_made_late_show_the_step_that_was_given_before(step, data):
+    panel, told = StepPanel(step), []
+    panel.on_change(lambda: told.append(panel.step()))
+    loaded = data.draw(steps(step))
+    panel.load(loaded)
+    assert told == ([] if loaded == step() else [loaded])
+    for name, value in loaded.model_dump().items():
+        assert panel.controls[name].value == value
+    assert panel.step() == loaded
+    assert len(told) <= 1, "making the controls is no change"
 
 
 @EVERY_STEP

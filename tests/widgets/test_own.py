@@ -2,20 +2,12 @@
 
 import io
 import zipfile
-from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from widgets.own import OwnFiles
-
-
-def given(name: str, content: bytes) -> tuple[dict]:
-    """As the browser sends a chosen file."""
-    when = datetime(2026, 1, 1, tzinfo=UTC)
-    facts = {"name": name, "type": "", "size": len(content), "last_modified": when}
-    return ({**facts, "content": memoryview(content)},)
 
 
 @pytest.fixture
@@ -37,8 +29,7 @@ def test_nothing_can_be_opened_without_data(own):
 def test_good_files_are_shown_with_samples_and_layers_and_opened(own, opened, digits, wait_until):
     file = io.BytesIO()
     np.savez_compressed(file, inputs=digits.train.inputs[:200, 0], labels=digits.train.labels[:200])
-    own.data.value = given("mine.npz", file.getvalue())
-    assert "mine.npz" in own.report.value
+    own.data.file = ("mine.npz", file.getvalue())
     own.button.click()
     wait_until(lambda: opened)
     assert opened[0].path.name.startswith("own-mine-")
@@ -62,7 +53,7 @@ def test_a_corrupt_image_is_named_and_left_out_on_request(own, opened, wait_unti
             for index in range(3):
                 files.writestr(f"{label}/{index}.png", picture.getvalue())
         files.writestr("3/broken.png", b"\x89PNG broken")
-    own.data.value = given("mine.zip", archive.getvalue())
+    own.data.file = ("mine.zip", archive.getvalue())
     own.button.click()
     wait_until(lambda: "3/broken.png" in own.report.value)
     assert "role='alert'" in own.report.value
