@@ -20,6 +20,7 @@ OPEN_TO_WIDGETS = {
         "estimates",
         "goals",
         "handed",
+        "own",
         "knobs",
         "metrics",
         "models",

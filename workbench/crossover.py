@@ -9,6 +9,8 @@ from torch import nn
 
 from workbench.estimates import Estimate
 from workbench.latency import paired, processor_clock, wall_clock
+from workbench.pruning.squares import pooled, spread
+from workbench.pruning.weights import Goal
 from workbench.sparse_layers import SparseConv, SparseLinear
 from workbench.threads import threads as with_threads
 
@@ -27,6 +29,8 @@ class Shape:
         Shape of the input of one sample.
     stride, padding, dilation : tuple of int
         Of a convolution.
+    block : int
+        Rows and columns of the blocks that its zeros come in (BSR); 1 for single zeros (CSR).
     """
 
     weight: tuple[int, ...]
@@ -34,10 +38,12 @@ class Shape:
     stride: tuple[int, ...] = (1, 1)
     padding: tuple[int, ...] = (0, 0)
     dilation: tuple[int, ...] = (1, 1)
+    block: int = 1
 
     def __str__(self) -> str:
         kind = "convolution" if len(self.weight) == 4 else "linear layer"
-        return f"a {'x'.join(map(str, self.weight))} {kind} on {'x'.join(map(str, self.taken))}"
+        blocks = f" with zeros in blocks of {self.block}x{self.block}" if self.block > 1 else ""
+        return f"a {'x'.join(map(str, self.weight))} {kind} on {'x'.join(map(str, self.taken))}{blocks}"
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,10 @@ class Crossover:
                 break
             found = share
         return found
+
+    def at(self, zeros: float) -> float:
+        """How many times faster it was found with so many zeros, or the next fewer measured; 0 if there were none."""
+        return max(((share, e.value) for share, e in self.points if share <= zeros), default=(0.0, 0.0))[1]
 
     def pays(self, zeros: float) -> bool:
         """Whether sparse is used for a layer with such a share of zeros."""
@@ -112,15 +122,17 @@ def _speedup(shape: Shape, threads: int, batch: int, zeros: float) -> Estimate:
     """Dense time over sparse time of the layer with random weights, so many of them zero."""
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(shape.weight, generator=generator)
-    weight[torch.rand(shape.weight, generator=generator) < zeros] = 0
+    chance = {"weight": torch.rand(shape.weight, generator=generator)}
+    kept = spread(Goal(zeros).keep(pooled(chance, shape.block)), chance, shape.block)
+    weight *= kept["weight"]
     inputs = torch.randn((batch, *shape.taken), generator=generator)
     dense: Callable[[torch.Tensor], torch.Tensor]
     sparse: nn.Module
     if len(shape.weight) == 4:
         how = shape.stride, shape.padding, shape.dilation
-        dense, sparse = partial(_convolved, weight, how), SparseConv(weight, None, *how)
+        dense, sparse = partial(_convolved, weight, how), SparseConv(weight, None, *how, block=shape.block)
     else:
-        dense, sparse = partial(_multiplied, weight), SparseLinear(weight)
+        dense, sparse = partial(_multiplied, weight), SparseLinear(weight, block=shape.block)
     clock = processor_clock if threads == 1 else wall_clock
     return paired(lambda: dense(inputs), lambda: sparse(inputs), seconds=SECONDS, clock=clock).speedup
 

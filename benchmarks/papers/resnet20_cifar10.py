@@ -91,7 +91,7 @@ def published(path: Path) -> nn.Module:
 def recipes(epochs: int, seed: int) -> dict[str, wb.Recipe]:
     """What each row does."""
     four = {"weight_bits": 4, "simulate": True, "calibration_samples": 512}
-    after = {"optimizer": "sgd", "augment": "shift+flip", "weight_decay": 1e-4}
+    after = {"optimizer": "sgd", "augment": "shift+flip", "weight_decay": 1e-4, "precision": "fastest"}
     return {
         "int8": wb.Recipe([wb.Quantize()]),
         "nearest4": wb.Recipe([wb.Quantize(**four)]),

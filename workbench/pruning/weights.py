@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from workbench.constraints import KeepZeros
 from workbench.errors import WorkbenchError, nearest
 from workbench.pruning.scores import SCORES, Scores
+from workbench.pruning.squares import pooled, spread
 from workbench.pruning.targets import reach
 from workbench.steps.base import Context, Work
 from workbench.steps.prune import Prune
@@ -24,7 +25,8 @@ def prune_weights(work: Work, step: Prune, context: Context) -> None:
     """Zero the least important weights of every convolution and linear layer; biases stay.
 
     The ratio counts zeros that are there already, so that pruning twice by the same ratio changes nothing more. With
-    a threshold, the ratio counts for those layers only that have one of their own; with a target it is found.
+    a threshold, the ratio counts for those layers only that have one of their own; with a target it is found. Squares
+    of weights stay or go together, by the mean of what they are worth.
 
     Raises
     ------
@@ -34,18 +36,23 @@ def prune_weights(work: Work, step: Prune, context: Context) -> None:
     names = prunable(work.module)
     own = own_ratios(step.layers, names)
     found = scores(work.module, names, step.importance, context)
+    squares = pooled(found, step.block_size)
+
+    def keep(ratio: float) -> dict[str, Tensor]:
+        return spread(Goal(ratio, step.scope, own).keep(squares), found, step.block_size)
 
     def at(ratio: float) -> Zeroed:
-        return Zeroed.of(work.module, Goal(ratio, step.scope, own).keep(found), ratio)
+        return Zeroed.of(work.module, keep(ratio), ratio)
 
     if step.target != "none":
         reached, told = reach(at, work, step, context)
         set_zeros(work, reached.kept)
         work.notes.append(told)
         return
-    kept = Goal(step.ratio, step.scope, own).keep(found)
+    kept = keep(step.ratio)
     if step.threshold:
-        large = {name: work.module.get_parameter(name).detach().abs() >= step.threshold for name in names}
+        sizes = pooled({name: work.module.get_parameter(name).detach().abs() for name in names}, step.block_size)
+        large = spread({name: size >= step.threshold for name, size in sizes.items()}, found, step.block_size)
         kept = {name: kept[name] if name in own else large[name] for name in names}
     set_zeros(work, kept)
 

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,10 +38,11 @@ class SparseSession(Session):
 
 
 class Sparse(Runtime):
-    """Layers with enough zeros multiply by compressed rows (CSR); all others stay dense, as every one of them is told.
+    """Layers with enough zeros multiply by compressed rows (CSR) or blocks (BSR); all others stay dense; each is told.
 
-    How many are enough is measured when the file is made, for each shape of a layer: batch 1, one thread. N of M zeros
-    (2:4) are treated as any others: PyTorch has kernels for them on some NVIDIA GPUs only.
+    How many are enough is measured when the file is made, for each shape of a layer: batch 1, one thread. Zeros that
+    come in blocks are tried both ways. N of M zeros (2:4) are treated as any others: PyTorch has kernels for them on
+    some NVIDIA GPUs only.
     """
 
     name = "sparse"
@@ -77,21 +79,25 @@ class Sparse(Runtime):
         return SparseSession(path, threads)
 
 
-def _chosen(work: Work, example: np.ndarray) -> list[str]:
-    """The names of the weights to hold as sparse; the work's notes say why those, and why not the others."""
+def _chosen(work: Work, example: np.ndarray) -> dict[str, int]:
+    """The weights to hold as sparse, and the size of their blocks; the work's notes say why those and no others."""
     from workbench.crossover import crossover
 
-    chosen, dense = [], []
+    chosen: dict[str, int] = {}
+    dense = []
     for name, weight, shape in shapes(work.module, example[:1]):
         zeros = float((weight == 0).float().mean())
         if zeros < LEAST:
             dense.append(f"{name or 'the model'} ({zeros:.0%} zeros)")
             continue
-        found = crossover(shape)
-        used = "sparse" if found.pays(zeros) else "dense"
-        work.notes.append(f"{name or 'The model'} has {zeros:.0%} zeros and is computed {used}. {found.sentence()}")
-        if found.pays(zeros):
-            chosen.append(f"{name}.weight".lstrip("."))
+        tried = [crossover(one) for one in dict.fromkeys((shape, replace(shape, block=1)))]
+        best = max(tried, key=lambda found: (found.pays(zeros), found.at(zeros)))
+        kind = "sparse, by blocks (BSR)" if best.shape.block > 1 else "sparse, by rows (CSR)"
+        used = kind if best.pays(zeros) else "dense"
+        told = " ".join(found.sentence() for found in tried)
+        work.notes.append(f"{name or 'The model'} has {zeros:.0%} zeros and is computed {used}. {told}")
+        if best.pays(zeros):
+            chosen[f"{name}.weight".lstrip(".")] = best.shape.block
     if dense:
         work.notes.append(f"Computed dense, as fewer than {LEAST:.0%} of the weights are zeros: {', '.join(dense)}.")
     return chosen
@@ -110,6 +116,7 @@ def shapes(module: "torch.nn.Module", example: np.ndarray) -> "list[tuple[str, t
     from torch import nn
 
     from workbench.crossover import Shape
+    from workbench.pruning.squares import size_of
 
     found, handles = {}, []
     for name, layer in module.named_modules():
@@ -117,9 +124,13 @@ def shapes(module: "torch.nn.Module", example: np.ndarray) -> "list[tuple[str, t
         if isinstance(layer, nn.Linear) or (plain and layer.padding_mode == "zeros"):
 
             def hook(layer: nn.Module, inputs: tuple, name: str = name) -> None:
-                how = (layer.stride, layer.padding, layer.dilation) if isinstance(layer, nn.Conv2d) else ()
                 weight: torch.Tensor = layer.weight  # type: ignore[assignment]
-                shape = Shape(tuple(weight.shape), tuple(inputs[0].shape[1:]), *how)
+                shape = Shape(tuple(weight.shape), tuple(inputs[0].shape[1:]))
+                if isinstance(layer, nn.Conv2d):
+                    how = {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
+                    shape = replace(shape, **how)  # type: ignore[arg-type]
+                if torch.backends.mkl.is_available():  # whose kernels blocks need
+                    shape = replace(shape, block=size_of(weight.detach()))
                 found[name] = (name, weight.detach(), shape)
 
             handles.append(layer.register_forward_pre_hook(hook))

@@ -47,9 +47,9 @@ class Prune(Step):
 
     Channels are really cut out, with everything that depends on them; the classifier's outputs never are. Heads are
     those of attention, and widths (mlp) the hidden features between two linear layers. Blocks are parts of the model
-    whose output has the shape of their input, and which it can do without. Single weights become zeros and stay so in
-    any later training; dense kernels run zeros like any number. N:M keeps the N most important of every M neighbours
-    along a layer's inputs, the pattern that sparse tensor cores (2:4) ask for.
+    whose output has the shape of their input, and which it can do without. Single weights become zeros, one by one or
+    in squares, and stay so in any later training; dense kernels run zeros like any number. N:M keeps the N most
+    important of every M neighbours along a layer's inputs, the pattern that sparse tensor cores (2:4) ask for.
 
     References
     ----------
@@ -57,7 +57,8 @@ class Prune(Step):
     Fang et al.: Isomorphic Pruning, 2024 (arXiv 2407.04616). Yang et al.: NetAdapt, 2018 (arXiv 1804.03230), and
     Shen et al.: HALP, 2022 (arXiv 2110.10811), for channels chosen by measured latency. Michel et al.: Are Sixteen
     Heads Really Better than One?, 2019 (arXiv 1905.10650). Han et al.: Learning both Weights and Connections, 2015
-    (arXiv 1506.02626), for single weights. Mishra et al.: Accelerating Sparse Deep Neural Networks, 2021 (arXiv
+    (arXiv 1506.02626), for single weights. Narang et al.: Block-Sparse Recurrent Neural Networks, 2017 (arXiv
+    1711.02782), for squares of them. Mishra et al.: Accelerating Sparse Deep Neural Networks, 2021 (arXiv
     2104.08378), for N:M. `workbench.pruning.importance` names the paper of each importance.
     """
 
@@ -122,6 +123,16 @@ class Prune(Step):
         le=1.0,
         step=0.001,
         help="Single weights: zero all whose absolute value is smaller than this; 0 goes by the ratio.",
+        advanced=True,
+    )
+    block_size: int = knob(
+        1,
+        ge=1,
+        le=32,
+        choices=(1, 4, 8, 16, 32),
+        unit="weights",
+        help="Single weights: squares of so many rows and columns become zeros together, as block-sparse kernels (BSR) "
+        "take them; 1 judges each weight by itself.",
         advanced=True,
     )
     n: int = knob(

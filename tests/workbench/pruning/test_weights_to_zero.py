@@ -63,6 +63,35 @@ def test_the_smallest_weights_go(lenet5, few_digits, importance):
         assert before[gone].max() <= before[~gone].min()
 
 
+@settings(max_examples=15)
+@given(ratio=st.floats(0, 0.9), size=st.sampled_from([4, 8, 16, 32]), importance=st.sampled_from(["l1", "random"]))
+def test_squares_stay_or_go_whole_and_so_many_of_them(zoo_lenet5, few_digits, ratio, size, importance):
+    try:
+        work = _pruned(zoo_lenet5, few_digits, ratio=ratio, importance=importance, block_size=size)
+    except WorkbenchError as refusal:
+        assert "every weight of" in str(refusal)  # a layer of few squares can lose them all
+        return
+    for name in NAMES:
+        gone = (work.module.get_submodule(name).weight == 0).flatten(1)
+        squares = [part for rows in gone.split(size, 0) for part in rows.split(size, 1)]
+        assert all(square.all() or not square.any() for square in squares)
+        assert sum(bool(square.all()) for square in squares) == round(ratio * len(squares))
+
+
+def test_the_squares_that_go_are_those_that_are_least_on_average(lenet5, few_digits):
+    gone = _pruned(lenet5, few_digits, ratio=0.6, importance="l1", block_size=4).module.fc1.weight == 0
+    means = lenet5.fc1.weight.detach().abs().unfold(0, 4, 4).unfold(1, 4, 4).mean((2, 3))
+    empty = gone.unfold(0, 4, 4).unfold(1, 4, 4).all(3).all(2)
+    assert means[empty].max() <= means[~empty].min()
+
+
+def test_a_threshold_holds_for_the_mean_of_a_square(lenet5, few_digits):
+    gone = _pruned(lenet5, few_digits, threshold=0.02, block_size=4).module.fc1.weight == 0
+    means = lenet5.fc1.weight.detach().abs().unfold(0, 4, 4).unfold(1, 4, 4).mean((2, 3))
+    assert 0 < gone.float().mean() < 1
+    assert torch.equal(gone.unfold(0, 4, 4).unfold(1, 4, 4).all(3).all(2), means < 0.02)
+
+
 def test_taylor_zeroes_what_the_loss_does_not_feel_however_large_it_is(few_digits):
     module = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
     with torch.no_grad():

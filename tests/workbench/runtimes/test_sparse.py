@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from workbench import WorkbenchError
+from workbench import Prune, WorkbenchError
 from workbench.crossover import Crossover, Shape, crossover
 from workbench.estimates import Estimate
 from workbench.runtimes import RUNTIMES
 from workbench.sparse_layers import SparseConv, SparseLinear, load_sparse
-from workbench.steps.base import Work
+from workbench.steps.base import Context, Work
 
 SPARSE, TORCH = RUNTIMES["sparse"], RUNTIMES["torch"]
 FASTER, SLOWER = Estimate(value=2.0, low=1.5, high=2.5), Estimate(value=0.5, low=0.4, high=0.6)
@@ -38,23 +38,24 @@ def measured(monkeypatch):
     monkeypatch.setattr("workbench.crossover.crossover", known)
 
 
+@pytest.mark.parametrize("block", [1, 2])
 @pytest.mark.parametrize("batch", [1, 5])
 @pytest.mark.parametrize(
     "layer",
     [
-        nn.Linear(12, 7),
-        nn.Linear(12, 7, bias=False),
+        nn.Linear(12, 8),
+        nn.Linear(12, 8, bias=False),
         nn.Conv2d(4, 6, 3),
         nn.Conv2d(4, 6, (3, 1), stride=(2, 1), padding=(1, 0), dilation=(2, 1), bias=False),
     ],
     ids=str,
 )
-def test_a_sparse_layer_computes_what_the_dense_one_does(layer, batch):
+def test_a_sparse_layer_computes_what_the_dense_one_does(layer, batch, block):
     layer = zeroed(layer, 0.8)
     if isinstance(layer, nn.Linear):
-        sparse, x = SparseLinear(layer.weight, layer.bias), torch.randn(batch, 3, 12)
+        sparse, x = SparseLinear(layer.weight, layer.bias, block), torch.randn(batch, 3, 12)
     else:
-        sparse = SparseConv(layer.weight, layer.bias, layer.stride, layer.padding, layer.dilation)
+        sparse = SparseConv(layer.weight, layer.bias, layer.stride, layer.padding, layer.dilation, block)
         x = torch.randn(batch, 4, 9, 8)
     with torch.no_grad():
         assert torch.allclose(sparse(x), layer(x), atol=1e-5)
@@ -92,6 +93,37 @@ def test_sparse_convolutions_run_in_a_whole_model_of_any_batch(runtime, monkeypa
         assert np.allclose(session(inputs[:batch]), expected[:batch], atol=1e-4)
 
 
+@pytest.mark.parametrize("runtime", [SPARSE], ids=["sparse"])
+@pytest.mark.parametrize("faster", [1, 4], ids=["rows", "blocks"])
+def test_zeros_in_blocks_are_tried_as_rows_and_as_blocks(runtime, faster, monkeypatch, zoo_lenet5, digits, tmp_path):
+    def known(shape: Shape) -> Crossover:
+        return Crossover(shape, 1, 1, ((0.5, FASTER if shape.block == faster else SLOWER),))
+
+    monkeypatch.setattr("workbench.crossover.crossover", known)
+    work, inputs = Work(copy.deepcopy(zoo_lenet5)), digits.prepare(digits.validation.inputs[:20])
+    Prune(granularity="weight", block_size=4, layers={"fc1": 0.9}, ratio=0.0).apply(work, Context(digits, zoo_lenet5))
+    path = tmp_path / "model.pt2"
+    runtime.export(work, inputs[:2], inputs, path)
+    (layer,) = [part for part in load_sparse(path).modules() if isinstance(part, SparseLinear)]
+    assert layer.weight.layout == (torch.sparse_bsr if faster == 4 else torch.sparse_csr)
+    assert ("by blocks (BSR)" if faster == 4 else "by rows (CSR)") in " ".join(work.notes)
+    with torch.no_grad():
+        expected = work.module(torch.from_numpy(inputs)).numpy()
+    for batch in (1, 20):
+        assert np.allclose(runtime.load(path)(inputs[:batch]), expected[:batch], atol=1e-4)
+
+
+def test_a_file_from_before_there_were_blocks_still_opens(zoo_lenet5, digits, tmp_path):
+    work, inputs = Work(zeroed(zoo_lenet5, 0.9)), digits.prepare(digits.validation.inputs[:2])
+    path = tmp_path / "old.pt2"
+    program = TORCH.program(work, inputs)
+    torch.export.save(program, path, extra_files={"sparse.json": '["fc1.weight"]'})
+    with torch.no_grad():
+        assert torch.allclose(
+            load_sparse(path)(torch.from_numpy(inputs)), work.module(torch.from_numpy(inputs)), atol=1e-4
+        )
+
+
 def test_a_program_that_names_no_sparse_layers_is_of_another_kind(zoo_lenet5, digits, tmp_path):
     inputs, path = digits.prepare(digits.validation.inputs[:2]), tmp_path / "eager.pt2"
     TORCH.export(Work(copy.deepcopy(zoo_lenet5)), inputs, inputs, path)
@@ -115,7 +147,9 @@ def test_it_crosses_where_sparse_is_faster_from_there_on(points, share):
     assert ("was not found to pay" in found.sentence()) == (share is None)
 
 
-@pytest.mark.parametrize("shape", [Shape((16, 32), (32,)), Shape((4, 3, 3, 3), (3, 8, 8))], ids=str)
+@pytest.mark.parametrize(
+    "shape", [Shape((16, 32), (32,)), Shape((4, 3, 3, 3), (3, 8, 8)), Shape((32, 32), (32,), block=8)], ids=str
+)
 def test_the_curve_is_measured_on_this_machine(shape, monkeypatch):
     monkeypatch.setattr("workbench.crossover.SECONDS", 0.05)
     crossover.cache_clear()
