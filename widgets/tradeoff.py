@@ -23,6 +23,7 @@ from bokeh.plotting import figure
 from jupyter_bokeh import BokehModel
 
 from widgets.bokeh_script import load_bokeh
+from widgets.corner import free_corner
 from widgets.texts import text, translated
 from widgets.words import recipe_words
 from workbench import Study, Trial
@@ -174,6 +175,14 @@ class TradeoffPlot(w.VBox):
             if line != front.data:
                 front.data = line
 
+        if hasattr(self, "figures"):
+            self._place_legend(self.figures[0])
+
+    def _place_legend(self, plot: Any) -> None:
+        location = free_corner(self.source.data["size"], self.source.data["accuracy"], self.logs["size"].value)
+        if plot.legend.location != location:
+            plot.legend.location = location
+
     def _scale(self, score: Score) -> None:
         """Name the vertical axis after the score, what is better above."""
         if score.name == "accuracy":
@@ -298,7 +307,7 @@ class TradeoffPlot(w.VBox):
         )
         plot.select_one(BoxSelectTool).renderers = [points]
         plot.select_one(TapTool).renderers = [points, lost]
-        plot.legend.location = "bottom_right"
+        self._place_legend(plot)
         plot.legend.background_fill_alpha = 0.6
         plot.legend.label_text_font_size = "11px"
         plot.legend.spacing, plot.legend.padding, plot.legend.margin = 0, 4, 6
