@@ -14,7 +14,7 @@ from workbench import Cancelled, Recipe, Study, WorkbenchError
 from workbench.metrics import bytes_text
 from workbench.tasks import Task
 
-PAUSE = 0.05  # seconds that the knobs rest before it is worth computing
+PAUSE = 0.01  # seconds that the knobs rest before it is worth computing
 SETTLE = 2.0  # seconds that the page has to appear, before the first prediction imports what it needs
 ROUGH = 0.02  # share of the bytes from which on their interval is told, too
 LOOK = 0.3  # seconds between two looks at the progress
