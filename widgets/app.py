@@ -26,6 +26,7 @@ from widgets.own import OwnFiles
 from widgets.pickers import Pickers
 from widgets.pool import workers
 from widgets.recipe_editor import RecipeEditor
+from widgets.said import said
 from widgets.texts import speak, text
 from widgets.tradeoff import TradeoffPlot
 from widgets.undo import Undo
@@ -296,7 +297,7 @@ class Workbench(w.VBox):
             with self._acting:
                 action()
         except WorkbenchError as error:
-            self._say(str(error))
+            self._say(said(str(error)))
         except Exception as error:
             log.exception("the page met an error")
             self._say(text("refuse.unexpected", what=f"{type(error).__name__}: {error}"))

@@ -4,7 +4,8 @@ import base64
 from html import escape
 from pathlib import Path
 
-from widgets.inside import Ask, Question, said
+from widgets.inside import Ask, Question, sentences
+from widgets.said import said
 from widgets.texts import text
 from workbench import Trial
 from workbench.metrics import bytes_text
@@ -33,7 +34,7 @@ class Exports(Question):
         trial = self._about[0]
         folder = trial.study.storage.folder(trial.number) / EXPORTED
         shown = "".join(_exported(row, folder / row["folder"]) for row in answer.table)
-        return f"<h4>{text('exports.title')}</h4>{shown}{said(answer)}"
+        return f"<h4>{text('exports.title')}</h4>{shown}{sentences(answer)}"
 
 
 def recipe_page(trial: Trial) -> str:
@@ -68,7 +69,7 @@ def _exported(row: dict[str, str], folder: Path) -> str:
     files = [file for name in row["files"].split("\n") if (file := folder / name).exists()]
     size = bytes_text(sum(file.stat().st_size for file in files))
     rows = "".join(_row(file.name, file.stat().st_size, "export", _content(file)) for file in files)
-    told = f"{text('exports.parity', share=row['parity'])} {escape(row['note'])}".strip()
+    told = f"{text('exports.parity', share=row['parity'])} {escape(said(row['note']))}".strip()
     return (
         f"<details><summary>{escape(row['format'])}: {size}</summary><p class='wb-hint'>{told}</p>"
         f"<table class='wb-files'><tbody>{rows}</tbody></table>{_code(row['snippet'], text('files.snippet'))}</details>"

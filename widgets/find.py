@@ -8,6 +8,7 @@ from typing import Any
 
 import ipywidgets as w
 
+from widgets.said import said
 from widgets.search_plots import covered, deciding
 from widgets.texts import text
 from widgets.told import dimension
@@ -88,7 +89,7 @@ class Find(w.VBox):
         try:
             self.follow(self._start(self.study, "search", **self.asked()))
         except WorkbenchError as error:
-            self.words.value = f"<span class='wb-bad'>{escape(str(error))}</span>"
+            self.words.value = f"<span class='wb-bad'>{escape(said(str(error)))}</span>"
 
     def follow(self, task: Task | None) -> None:
         """Show a search until it ends; None is no search."""
@@ -110,7 +111,7 @@ class Find(w.VBox):
         while not task.done():
             if (facts := task.progress()) and not self.cancel.disabled:
                 self.bar.value = facts["share"]
-                told = escape(facts["message"])
+                told = escape(said(facts["message"]))
                 if "hypervolume" in facts:
                     told += " &middot; " + text("find.covers", share=f"{facts['hypervolume']:.0%}")
                 self.words.value = told
@@ -122,7 +123,7 @@ class Find(w.VBox):
             self._draw({**found, "history": [(p["seconds"], p["hypervolume"]) for p in found["history"]]})
             best = found["best"]
         except WorkbenchError as error:
-            self.words.value, best = f"<span class='wb-bad'>{escape(str(error))}</span>", None
+            self.words.value, best = f"<span class='wb-bad'>{escape(said(str(error)))}</span>", None
         except Exception as error:  # the worker may have been ended from outside
             what = f"{type(error).__name__}: {error}"
             self.words.value, best = escape(text("refuse.unexpected", what=what)), None
@@ -148,7 +149,7 @@ def _field(kind: type[w.Widget], key: str, **more: Any) -> Any:
 
 def outcome(found: dict[str, Any]) -> str:
     """What a search found, with the knobs that mattered most for its first objective."""
-    told = "".join(f"<p>{escape(sentence)}</p>" for sentence in found["sentences"])
+    told = "".join(f"<p>{escape(said(sentence))}</p>" for sentence in found["sentences"])
     for objective, shares in list(found["importance"].items())[:1]:
         most = sorted(shares.items(), key=lambda pair: pair[1], reverse=True)[:TOLD]
         if most:

@@ -9,6 +9,7 @@ from typing import Any
 
 import ipywidgets as w
 
+from widgets.said import said
 from widgets.texts import text
 from workbench import Cancelled, Recipe, Study, WorkbenchError
 from workbench.metrics import bytes_text
@@ -62,7 +63,7 @@ class Forecast(w.VBox):
             try:
                 words, point, known = forecast(*asked) if asked else ("", None, True)
             except WorkbenchError as refusal:
-                words, point, known = escape(str(refusal)), None, True
+                words, point, known = escape(said(str(refusal))), None, True
             except Exception:  # a prediction is a convenience: without it, everything else still works
                 log.exception("the prediction failed")
                 words, point, known = "", None, True
@@ -83,7 +84,7 @@ class Forecast(w.VBox):
             try:
                 self._task = self._prepare(self._asked[0])
             except WorkbenchError as error:
-                self.words.value = f"<span class='wb-bad'>{escape(str(error))}</span>"
+                self.words.value = f"<span class='wb-bad'>{escape(said(str(error)))}</span>"
                 return
             threading.Thread(target=self._follow, args=(self._task,), daemon=True).start()
 
@@ -97,7 +98,7 @@ class Forecast(w.VBox):
         self._task = None
         self.ready.disabled, self.ready.description = False, text("forecast.prepare")
         if error is not None and not isinstance(error, Cancelled):
-            self.words.value = f"<span class='wb-bad'>{escape(str(error))}</span>"
+            self.words.value = f"<span class='wb-bad'>{escape(said(str(error)))}</span>"
         else:
             self._wake.set()
 
@@ -116,9 +117,9 @@ def forecast(study: Study, recipe: Recipe) -> tuple[str, Point, bool]:
         told.insert(0, f"{p.accuracy.value:.1%} [{p.accuracy.low:.1%}, {p.accuracy.high:.1%}]")
     if p.speedup:
         told.append(text("forecast.speed", ratio=f"{p.speedup.value:.1f}"))
-    words, notes = text("forecast", told=", ".join(told)), escape(" ".join(p.notes), quote=True)
+    words, notes = text("forecast", told=", ".join(told)), escape(" ".join(map(said, p.notes)), quote=True)
     shown = f'<span title="{notes}">{words}{" *" if notes else ""}</span>'
-    shown += "".join(f"<p class='wb-hint'>{escape(warning)}</p>" for warning in p.warnings)
+    shown += "".join(f"<p class='wb-hint'>{escape(said(warning))}</p>" for warning in p.warnings)
     if not p.accuracy:
         return shown, None, False
     nan = float("nan")

@@ -5,6 +5,7 @@ from typing import Any
 
 import ipywidgets as w
 
+from widgets.said import said
 from widgets.texts import text
 from workbench import Study
 from workbench.metrics import bytes_text
@@ -22,9 +23,9 @@ class Foreseen(w.HTML):
         if not found:
             self.value = f"<p class='wb-hint'>{text('foreseen.none')}</p>"
             return
-        said = "".join(f"<li>{escape(figure.sentence())}</li>" for figure in found)
+        told = "".join(f"<li>{escape(said(figure.sentence()))}</li>" for figure in found)
         drawings = "".join(drawing(figure) for figure in found)
-        self.value = f"<ul>{said}</ul><div class='wb-foreseen'>{drawings}</div>"
+        self.value = f"<ul>{told}</ul><div class='wb-foreseen'>{drawings}</div>"
 
 
 def drawing(figure: Any) -> str:

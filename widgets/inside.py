@@ -7,7 +7,8 @@ from html import escape
 import ipywidgets as w
 import traitlets
 
-from widgets.texts import text
+from widgets.said import said
+from widgets.texts import text, translated
 from workbench import Trial, WorkbenchError
 from workbench.questions import Answer, kept
 
@@ -63,7 +64,7 @@ class Question(w.VBox):
 
     def html(self, answer: Answer) -> str:
         """How this panel shows an answer."""
-        return said(answer) + table(answer.table)
+        return sentences(answer) + table(answer.table)
 
     def _told(self, future: "Future[Answer]", about: tuple[Trial, int | None]) -> None:
         if self._about is not about:
@@ -75,7 +76,7 @@ class Question(w.VBox):
         except WorkbenchError as error:
             self.shown.value = sorry(error)
         except Exception as error:  # a worker that died, or could not load the study
-            self.shown.value = sorry(WorkbenchError(f"This could not be answered: {type(error).__name__}: {error}."))
+            self.shown.value = sorry(WorkbenchError(text("inside.failed", what=f"{type(error).__name__}: {error}")))
 
     def _tell(self, answer: Answer) -> None:
         self.answer = answer
@@ -123,18 +124,22 @@ class Why(Question):
         super().__init__(ask, "why")
 
 
-def said(answer: Answer) -> str:
+def sentences(answer: Answer) -> str:
     """The sentences of an answer as a list."""
-    return f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in answer.sentences)}</ul>"
+    return f"<ul>{''.join(f'<li>{escape(said(sentence))}</li>' for sentence in answer.sentences)}</ul>"
 
 
 def table(rows: list[dict[str, str]]) -> str:
     """Rows of texts as a table."""
     if not rows:
         return ""
-    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in rows[0])
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row.values()) + "</tr>" for row in rows)
+    head = "".join(f"<th scope='col'>{escape(translated('column', name, name))}</th>" for name in rows[0])
+    body = "".join(f"<tr>{''.join(map(_cell, row.values()))}</tr>" for row in rows)
     return f"<div class='wb-scroll'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _cell(cell: str) -> str:
+    return f"<td>{escape(translated('cell', cell, cell))}</td>"
 
 
 def _pictures(samples: list[dict]) -> str:
@@ -157,4 +162,4 @@ def _picture(sample: dict) -> str:
 
 def sorry(error: WorkbenchError) -> str:
     """A refusal, as the page shows it."""
-    return f"<p class='wb-bad'>{escape(str(error))}</p>"
+    return f"<p class='wb-bad'>{escape(said(str(error)))}</p>"

@@ -5,6 +5,7 @@ from html import escape
 
 import ipywidgets as w
 
+from widgets.said import said
 from widgets.texts import text
 from workbench import Study, WorkbenchError
 from workbench.metrics import Metrics, bytes_text
@@ -42,7 +43,7 @@ class ModelCard(w.HTML):
         try:
             strip = samples(study)
         except (WorkbenchError, OSError) as error:
-            strip = f"<p class='wb-bad'>{escape(str(error))}</p>"
+            strip = f"<p class='wb-bad'>{escape(said(str(error)))}</p>"
         finally:  # without samples, the next look at the study tries again
             if self._study is study:
                 self._strip, self._looking = strip, False

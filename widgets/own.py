@@ -8,6 +8,7 @@ from pathlib import Path
 import ipywidgets as w
 
 from widgets.model_card import samples
+from widgets.said import said
 from widgets.texts import text
 from widgets.upload import Upload
 from workbench import Study, WorkbenchError
@@ -70,7 +71,7 @@ class OwnFiles(w.VBox):
             self.report.value = _seen(study, handed.left_out)
             self._on_open(study)
         except WorkbenchError as refusal:
-            self.report.value = f"<div role='alert'>{escape(str(refusal))}</div>"
+            self.report.value = f"<div role='alert'>{escape(said(str(refusal)))}</div>"
         except Exception as error:  # whatever it is, nobody is to wait for it for ever
             told = text("refuse.unexpected", what=f"{type(error).__name__}: {error}")
             self.report.value = f"<div role='alert'>{escape(told)}</div>"

@@ -11,6 +11,7 @@ import traitlets
 
 from widgets.by_layer import LayerFacts
 from widgets.controls import StepPanel
+from widgets.said import said
 from widgets.texts import text
 from widgets.words import knob_words
 from workbench import Recipe, Study, WorkbenchError
@@ -159,10 +160,10 @@ class RecipeEditor(w.VBox):
             return
         try:
             recipe: Recipe | None = self.recipe()
-            said = (recipe.meaning if recipe else []) or [text("editor.order.none")]
+            meaning = (recipe.meaning if recipe else []) or [text("editor.order.none")]
         except WorkbenchError as refusal:
-            recipe, said = None, [str(refusal)]
-        self.order.value = "".join(f"<p>{escape(sentence)}</p>" for sentence in said)
+            recipe, meaning = None, [str(refusal)]
+        self.order.value = "".join(f"<p>{escape(said(sentence))}</p>" for sentence in meaning)
         self.current = recipe
 
 
@@ -206,7 +207,7 @@ class StepCard(StepPanel):
             step = self.step()
             self.gist.value = escape(knob_words(step)) if step else text("step.off")
         except WorkbenchError as refusal:
-            self.gist.value = f"<span class='wb-bad'>{escape(str(refusal))}</span>"
+            self.gist.value = f"<span class='wb-bad'>{escape(said(str(refusal)))}</span>"
 
     def _show(self, change: object = None) -> None:
         shown = self.switch.value and self.unfolded.value

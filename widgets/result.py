@@ -7,6 +7,7 @@ from html import escape
 import ipywidgets as w
 
 from widgets.curve import curve
+from widgets.said import said
 from widgets.texts import text, translated
 from widgets.words import recipe_words
 from workbench import Trial
@@ -60,8 +61,8 @@ class ResultCard(w.HTML):
         """Show one trial against another, or against the baseline; while it waits or runs, how it learns."""
         if trial.metrics is None:
             waits = f"<p class='wb-hint'>{text('card.running')}</p>"
-            said = f"<p class='wb-bad'>{escape(trial.reason)}</p>" if trial.finished else waits
-            self.value = said + curve(trial.progress)
+            why = f"<p class='wb-bad'>{escape(said(trial.reason))}</p>" if trial.finished else waits
+            self.value = why + curve(trial.progress)
             return
         baseline = trial.study.baseline
         before = against or baseline
@@ -99,7 +100,7 @@ def _fold(name: str, inside: str) -> str:
 
 
 def _list(sentences: Sequence[str]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in sentences)}</ul>"
+    return f"<ul>{''.join(f'<li>{escape(said(sentence))}</li>' for sentence in sentences)}</ul>"
 
 
 def _alone(m: Metrics) -> list[Tile]:

@@ -2,7 +2,8 @@
 
 from html import escape
 
-from widgets.inside import Ask, Question, said
+from widgets.inside import Ask, Question, sentences
+from widgets.texts import translated
 from workbench import Trial
 from workbench.questions import Answer
 
@@ -22,7 +23,7 @@ class Sensitive(Question):
             self.shown.value = ""
 
     def html(self, answer: Answer) -> str:
-        return said(answer) + heat(answer.table)
+        return sentences(answer) + heat(answer.table)
 
 
 def heat(rows: list[dict[str, str]]) -> str:
@@ -31,7 +32,7 @@ def heat(rows: list[dict[str, str]]) -> str:
         return ""
     shares = [_share(cell) for row in rows for cell in row.values()]
     top = max((share for share in shares if share is not None), default=1.0)
-    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in rows[0])
+    head = "".join(f"<th scope='col'>{escape(translated('column', name, name))}</th>" for name in rows[0])
     body = "".join("<tr>" + "".join(_cell(cell, top) for cell in row.values()) + "</tr>" for row in rows)
     table = f"<table class='wb-heat'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f"<div class='wb-scroll'>{table}</div>"

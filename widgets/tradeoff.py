@@ -24,6 +24,7 @@ from jupyter_bokeh import BokehModel
 
 from widgets.bokeh_script import load_bokeh
 from widgets.corner import free_corner
+from widgets.said import said
 from widgets.texts import text, translated
 from widgets.words import recipe_words
 from workbench import Study, Trial
@@ -360,7 +361,7 @@ def _margin(trials: list[Trial]) -> dict[str, list]:
         "place": [(index + 1) / room for index in range(len(trials))],
         "height": [MARGIN] * len(trials),
         "recipe": [recipe_words(t.recipe) for t in trials],
-        "reason": [t.reason for t in trials],
+        "reason": [said(t.reason) for t in trials],
     }
 
 

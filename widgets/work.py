@@ -7,6 +7,7 @@ from html import escape
 
 import ipywidgets as w
 
+from widgets.said import said
 from widgets.texts import text
 from widgets.words import recipe_words
 from workbench import WorkbenchError
@@ -108,7 +109,7 @@ class WorkBar(w.HBox):
                 try:
                     job.cancel()
                 except WorkbenchError as error:
-                    self.text.value = escape(str(error))
+                    self.text.value = escape(said(str(error)))
         self._list()
 
     def _rest(self) -> None:
@@ -125,7 +126,7 @@ class WorkBar(w.HBox):
             try:
                 self._jobs[0].cancel()
             except WorkbenchError as error:
-                self.text.value = escape(str(error))
+                self.text.value = escape(said(str(error)))
 
     def _follow(self) -> None:
         with self._watching:  # one job after the other
@@ -146,9 +147,9 @@ class WorkBar(w.HBox):
                 took = text("work.took", seconds=f"{trial.seconds:.1f}") if trial.seconds else ""
                 state = text(f"state.{trial.state}")
                 ended = text("work.ended", number=trial.number, state=state, took=took)
-                self.text.value = f"{ended} {escape(trial.reason)}"
+                self.text.value = f"{ended} {escape(said(trial.reason))}"
             except WorkbenchError as error:
-                self.text.value = escape(str(error))
+                self.text.value = escape(said(str(error)))
             finally:
                 self._jobs.pop(0)
                 self._rest()
@@ -164,7 +165,7 @@ class WorkBar(w.HBox):
             return
         share = last.get("share", 0.0)
         self.bar.value = (last["stage"] + share) / last["stages"]
-        told = escape(last.get("message") or last["name"])
+        told = escape(said(last.get("message") or last["name"]))
         if "loss" in last:
             told = text("work.epoch", name=last["name"], epoch=f"{last['epoch']:.1f}", loss=f"{last['loss']:.3f}")
             told += text("work.reached", accuracy=f"{last['reached']:.2%}") if last["reached"] is not None else ""

@@ -22,8 +22,8 @@ MADE = (
     "row.",
     "state.",
 )
-ENGINE = ("verdict.", "goal.", "knob.", "score.")
-MADE = (*MADE, "find.", "foreseen.", "own.", "plot.", "step.", "tab.", "work.")
+ENGINE = ("verdict.", "goal.", "knob.", "score.", "column.", "cell.")
+MADE = (*MADE, "find.", "foreseen.", "own.", "plot.", "step.", "tab.", "upload.", "work.")
 
 
 @pytest.fixture(autouse=True)
