@@ -180,7 +180,8 @@ class TradeoffPlot(w.VBox):
             self._place_legend(self.figures[0])
 
     def _place_legend(self, plot: Any) -> None:
-        location = free_corner(self.source.data["size"], self.source.data["accuracy"], self.logs["size"].value)
+        places = self.source.data["size"], self.source.data["accuracy"]
+        location = free_corner(*places, log=self.logs["size"].value, below=self.failed.data["place"])
         if plot.legend.location != location:
             plot.legend.location = location
 

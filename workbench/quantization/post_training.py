@@ -235,7 +235,5 @@ def _rounded(
 def _simulated(work: Work, step: Quantize, context: Context, bits: dict[str, int]) -> str:
     widths = "/".join(map(str, sorted(set(bits.values()) - {FLOATS})))
     inputs = f" and {step.activation_bits}-bit activations" if work.activations else ""
-    where = f"the runtime '{context.runtime.name}' has" if context.runtime else "no runtime here has"
-    return (
-        f"{widths}-bit weights{inputs}, for which {where} no kernels: rounded as they would be, but computed as floats."
-    )
+    where = f"the runtime '{context.runtime.name}' has no" if context.runtime else "no runtime here has"
+    return f"{widths}-bit weights{inputs}, for which {where} kernels: rounded as they would be, but computed as floats."
