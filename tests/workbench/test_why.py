@@ -46,8 +46,8 @@ MODELS = {
         nn.Linear(784, 8), *(nn.Sequential(nn.Linear(8, 8), nn.ReLU()) for _ in range(24)), nn.Linear(8, 10)
     ),
     "folds": lambda: nn.Sequential(
-        *(layer for _ in range(4) for layer in (nn.Unflatten(1, (1, 784)), Fold(), nn.AvgPool1d(1), nn.Flatten())),
-        nn.Linear(784, 10),
+        nn.Unflatten(1, (1, 28, 28)), nn.Conv2d(1, 8, 1), Fold(), nn.Conv2d(8, 8, 1), Fold(), nn.Conv2d(8, 8, 1),
+        Fold(), nn.Flatten(), nn.Linear(8 * 784, 10),
     ),
 }  # fmt: skip
 
