@@ -25,6 +25,7 @@ from workbench import (
 )
 from workbench.carry_out import context_of, export, rebuild
 from workbench.estimates import Estimate
+from workbench.prediction.base import Prediction
 from workbench.prediction.calibration import Calibration
 from workbench.prediction.probes import families, measure_probes, probe, probes_of, try_out
 from workbench.prediction.prospect import EFFECTS, follow
@@ -40,10 +41,17 @@ FLOATS, INTEGERS = PRUNED, Recipe([Prune(ratio=0.5), Quantize()])
 
 
 @pytest.fixture(scope="module")
-def ready(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """LeNet-300-100, prepared, with a pruned, an int8 and a trained trial that were foreseen."""
+def prepared(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Prediction]:
+    """LeNet-300-100, prepared, and what it then foresees of training, of which it has seen none."""
     study = Study("lenet300", digits, path=tmp_path_factory.mktemp("studies") / "lenet300")
     study.prepare_predictions(seconds=0)
+    return study, study.predict(Recipe([Prune(ratio=0.7), Finetune()]))
+
+
+@pytest.fixture(scope="module")
+def ready(prepared: tuple[Study, Prediction]) -> Study:
+    """The same study with a pruned, an int8 and a trained trial that were foreseen."""
+    study, _ = prepared
     for recipe in (FLOATS, INTEGERS, Recipe([Prune(ratio=0.5), Finetune()])):
         assert study.run(recipe).state == "complete"
     return study
@@ -58,10 +66,8 @@ def test_nothing_is_said_of_accuracy_or_speed_before_anything_was_measured(digit
     assert study.run(FLOATS).prediction is None
 
 
-def test_what_training_brings_back_is_a_rule_of_thumb_before_any_trained(digits: Dataset, tmp_path: Path) -> None:
-    study = Study("lenet300", digits, path=tmp_path)
-    study.prepare_predictions(seconds=0)
-    found = study.predict(Recipe([Prune(ratio=0.7), Finetune()]))
+def test_what_training_brings_back_is_a_rule_of_thumb_before_any_trained(prepared: tuple[Study, Prediction]) -> None:
+    _, found = prepared
     assert any("rule of thumb" in note for note in found.notes)
     assert found.accuracy is not None and found.accuracy.high - found.accuracy.low > 0.1
 
