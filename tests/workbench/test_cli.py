@@ -129,9 +129,12 @@ def test_best_grid_and_sparse_say_what_was_measured(folder, command, monkeypatch
 
 
 def test_report_writes_one_page(folder, command, tmp_path):
-    done = command("report", folder, "--out", tmp_path / "x.html")
+    done = command("report", folder, "--out", tmp_path / "x.html", "--closely", 1)
     assert done.out.strip() == str(tmp_path / "x.html")
-    assert "lenet5 on mnist" in (tmp_path / "x.html").read_text(encoding="utf-8")
+    page = (tmp_path / "x.html").read_text(encoding="utf-8")
+    assert "lenet5 on mnist" in page
+    assert page.count('<section class="closeup"') == 1
+    assert command("report", folder, "--out", tmp_path / "x.html", "--closely", 99).status == 2
 
 
 def test_export_writes_other_formats_with_code_that_runs_them(folder, command, tmp_path):
