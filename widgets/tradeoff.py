@@ -219,6 +219,7 @@ class TradeoffPlot(w.VBox):
         self._row.styles = {"background": ground}
         for plot in self.figures:
             plot.background_fill_color = plot.border_fill_color = ground
+            plot.styles = {"background": ground}  # shines through at the edges of the canvas
             plot.outline_line_color = grid
             plot.title.text_color = ink
             for axis in plot.axis:
