@@ -123,7 +123,7 @@ class _Loop:
         self.task = task_of(dataset)
         self.loss: Loss = lambda inputs, outputs, labels: self.task.loss(outputs, labels)
         self.reached = self.best = self._score(module)
-        self.state, self.chosen = _copy(module), not since
+        self.state, self.chosen, self.epoch = _copy(module), not since, 0
         self.precision = decide(settings.precision, module, self.batches.example(), context.device)
         notes.extend([self.precision.sentence] if self.precision.sentence else [])
 
@@ -156,6 +156,11 @@ class _Loop:
                 f"epoch{'s' if settings.patience > 1 else ''} in a row brought no better {self.task.score_name}."
             )
             self.context.report(share=1.0, message=self.notes[-1])
+        if not self.epoch:
+            self.notes.append(
+                f"No epoch of this training brought a better {self.task.score_name} on the validation split than "
+                f"{self.best.text()}, which was reached before it: the model stays as it was."
+            )
         self.module.load_state_dict(self.state)
 
     def update(self, engine: Engine, batch: Batch) -> float:
@@ -192,7 +197,7 @@ class _Loop:
         told = {"accuracy": found.value} if found.name == "accuracy" else {"score": str(found), "reached": found.value}
         self.context.report(share=epoch / self.settings.epochs, epoch=float(epoch), loss=engine.state.output, **told)
         if self.counts(epoch) and (not self.chosen or self.reached.utility > self.best.utility):
-            self.best, self.state, self.chosen = self.reached, _copy(self.judged), True
+            self.best, self.state, self.chosen, self.epoch = self.reached, _copy(self.judged), True, epoch
 
     def counts(self, epoch: int) -> bool:
         """Whether this epoch may be the best."""

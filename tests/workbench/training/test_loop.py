@@ -138,7 +138,7 @@ def test_it_stops_early_after_as_many_epochs_without_gain_as_it_is_told_to_wait(
     assert len(told) < 9
     assert max(told[-2:]) <= max(told[:-2])
     assert all(max(told[k : k + 2]) > max(told[:k]) for k in range(1, len(told) - 2))
-    assert notes == [f"Stopped early, after epoch {len(told)} of 9: 2 epochs in a row brought no better accuracy."]
+    assert notes[0] == f"Stopped early, after epoch {len(told)} of 9: 2 epochs in a row brought no better accuracy."
     assert facts[-1]["share"] == 1.0
 
 
@@ -155,6 +155,18 @@ def test_the_average_of_the_weights_is_that_of_its_formula(few_digits, decay):
     train(module, few_digits, settings, context=Context(few_digits, module), after_update=follow, since=1.0)
     for name, p in module.named_parameters():
         assert torch.allclose(p, expected[name], atol=1e-6), name
+
+
+def test_a_training_that_never_got_better_says_that_it_changed_nothing(few_digits, lenet5):
+    notes: list[str] = []
+    before, known = weight_hash(lenet5), accuracy(lenet5, few_digits, few_digits.validation)
+    settings = Finetune(epochs=1, learning_rate=1.0, optimizer="sgd")
+    assert train(lenet5, few_digits, settings, context=Context(few_digits, lenet5), notes=notes) == known
+    assert weight_hash(lenet5) == before
+    assert notes == [
+        f"No epoch of this training brought a better accuracy on the validation split than {known:.2%}, which was "
+        "reached before it: the model stays as it was."
+    ]
 
 
 def test_averaged_weights_keep_the_zeros_that_were_pruned(context, lenet5):
