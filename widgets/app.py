@@ -99,7 +99,7 @@ class Workbench(w.VBox):
         self.history.observe(lambda change: self._guarded(lambda: self._choose(change["new"])), "selected")
         self.plot.observe(lambda change: self._guarded(lambda: self._choose(change["new"])), "selected")
         self.plot.observe(lambda change: self._guarded(lambda: self._side_by_side(change["new"])), "boxed")
-        self.editor.observe(lambda change: self._turned(change["new"]), "current")
+        self.editor.observe(lambda _: self._turned(self.editor.current), ["current", "refusal"])
         self.undo.forget(self.editor.current)
 
     def open_study(self) -> None:
@@ -171,6 +171,7 @@ class Workbench(w.VBox):
         if not len(recipe):
             raise WorkbenchError(text("refuse.empty"), text("refuse.empty.hint"))
         self.study.check(recipe)
+        self.forecast.check(recipe)
         self._measure_baseline(self.study)
         job = self.workers.submit(self.study, recipe)
         if self._origin is not None:
@@ -188,6 +189,8 @@ class Workbench(w.VBox):
         self.history.show(self.study)
         self.model.show(self.study)
         self.cost.value = self._costs.told(self.study, self.editor.current)
+        if self.forecast.waiting:
+            self.forecast.ask(self.study, self.editor.current, self.editor.refusal)
         self.counter.value = text("counter", opened=self.study.test_openings)
 
     def load(self, recipe: Recipe) -> None:
@@ -214,7 +217,8 @@ class Workbench(w.VBox):
         goal = self.goals.chosen
         if goal != OWN and self.study is not None and recipe != _goal(goal, self.study):
             self.goals.chosen = OWN
-        self.forecast.ask(self.study, recipe)
+        self._say("")
+        self.forecast.ask(self.study, recipe, self.editor.refusal)
         self.cost.value = self._costs.told(self.study, recipe)
 
     def _choose(self, number: int | None, load: bool = True) -> None:

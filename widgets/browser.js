@@ -152,6 +152,8 @@ function render({ model, el }) {
     setTimeout(() => (button.textContent = before), 1500);
   };
   const pressed = (event) => {
+    const ours = root()?.contains(event.target) || (!lab() && event.target === document.body);  // a button that is drawn anew lets go
+    if (!ours) return;
     if (event.target.matches?.("input[type=text], textarea") || !(event.ctrlKey || event.metaKey)) return;
     const name = { z: event.shiftKey ? "redo" : "undo", y: "redo", Enter: "run" }[event.key.length > 1 ? event.key : event.key.toLowerCase()];
     const button = name && root()?.querySelector(`.wb-${name}`);
@@ -182,7 +184,7 @@ function render({ model, el }) {
     name();
     names.observe(root(), { childList: true, subtree: true });
     root().addEventListener("click", clicked);
-    root().addEventListener("keydown", pressed);
+    document.addEventListener("keydown", pressed);
   };
   start();
   themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
@@ -199,6 +201,7 @@ function render({ model, el }) {
     names.disconnect();
     system.removeEventListener("change", paint);
     document.removeEventListener("fullscreenchange", stretch);
+    document.removeEventListener("keydown", pressed);
   };
 }
 

@@ -88,16 +88,14 @@ class Chosen(w.VBox):
         return self.layers, self.sensitive, self.flips, self.why, self.exports
 
     def _offer(self, trial: Trial) -> None:
-        """The measured trials that this one can be compared with."""
-        others = [t for t in trial.study.trials if t.metrics and len(t.recipe)]
+        """The other measured trials, which this one can be compared with."""
+        others = [t for t in trial.study.trials if t.metrics and len(t.recipe) and t.number != trial.number]
         options, labels = [(text("against.baseline"), BASELINE)], trial.study.labels
         options += [(f"{t.number} · {title(t, labels)}", t.number) for t in reversed(others)]
         if list(self.against.options) != options:
             kept = self.against.value
             self.against.options = options
             self.against.value = kept if kept in [number for _, number in options] else BASELINE
-        if self.against.value == trial.number:
-            self.against.value = BASELINE
         self.against.layout.display = "" if trial.metrics is not None and len(options) > 1 else "none"
 
     def _beside(self) -> None:

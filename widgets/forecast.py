@@ -38,6 +38,9 @@ class Forecast(w.VBox):
         self._on_point, self._prepare = on_point, prepare
         self._task: Task | None = None
         self._asked: tuple[Study, Recipe] | None = None
+        self._why = ""
+        self._impossible: tuple[Recipe, WorkbenchError] | None = None
+        self.waiting = False  # for a baseline
         self._wake = threading.Event()
         self.words = w.HTML()
         self.ready = w.Button(description=text("forecast.prepare"), layout=w.Layout(width="auto", display="none"))
@@ -46,10 +49,16 @@ class Forecast(w.VBox):
         self.add_class("wb-forecast")
         threading.Thread(target=self._work, daemon=True).start()
 
-    def ask(self, study: Study | None, recipe: Recipe | None) -> None:
-        """Predict this recipe, instead of whatever was asked before; without one, say nothing."""
+    def ask(self, study: Study | None, recipe: Recipe | None, why: str = "") -> None:
+        """Predict this recipe, instead of whatever was asked before; without one, say why there is none, if known."""
         self._asked = (study, recipe) if study is not None and recipe is not None and len(recipe) else None
+        self._why = why
         self._wake.set()
+
+    def check(self, recipe: Recipe) -> None:
+        """Raise what was found against this very recipe."""
+        if self._impossible is not None and self._impossible[0] == recipe:
+            raise self._impossible[1]
 
     def _work(self) -> None:
         pause = SETTLE
@@ -61,13 +70,15 @@ class Forecast(w.VBox):
                 continue
             asked, pause = self._asked, PAUSE
             try:
-                words, point, known = forecast(*asked) if asked else ("", None, True)
+                words, point, known = forecast(*asked) if asked else (_bad(self._why), None, True)
             except WorkbenchError as refusal:
-                words, point, known = escape(said(str(refusal))), None, True
+                words, point, known = _bad(str(refusal)), None, True
+                self._impossible = (asked[1], refusal) if asked else None
             except Exception:  # a prediction is a convenience: without it, everything else still works
                 log.exception("the prediction failed")
                 words, point, known = "", None, True
             if asked is self._asked:
+                self.waiting = words == text("forecast.baseline")
                 self.words.value = words
                 self._offer(not known)
                 self._on_point(point)
@@ -84,7 +95,7 @@ class Forecast(w.VBox):
             try:
                 self._task = self._prepare(self._asked[0])
             except WorkbenchError as error:
-                self.words.value = f"<span class='wb-bad'>{escape(said(str(error)))}</span>"
+                self.words.value = _bad(str(error))
                 return
             threading.Thread(target=self._follow, args=(self._task,), daemon=True).start()
 
@@ -98,9 +109,13 @@ class Forecast(w.VBox):
         self._task = None
         self.ready.disabled, self.ready.description = False, text("forecast.prepare")
         if error is not None and not isinstance(error, Cancelled):
-            self.words.value = f"<span class='wb-bad'>{escape(said(str(error)))}</span>"
+            self.words.value = _bad(str(error))
         else:
             self._wake.set()
+
+
+def _bad(sentence: str) -> str:
+    return f"<span class='wb-bad'>{escape(said(sentence))}</span>" if sentence else ""
 
 
 def forecast(study: Study, recipe: Recipe) -> tuple[str, Point, bool]:

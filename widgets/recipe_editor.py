@@ -30,12 +30,13 @@ class RecipeEditor(w.VBox):
         The steps that have a card at first, by their key.
     """
 
+    refusal = traitlets.Unicode("", help="Why the knobs make no recipe.")
     current = traitlets.Instance(Recipe, allow_none=True, help="The recipe as the knobs stand; None where it is none.")
 
     def __init__(self, steps: Sequence[str] = ()):
         self._study: Study | None = None
         self.cards: list[StepCard] = []
-        self._loading = False
+        self._loading, self._usual = False, tuple(steps)
         self._box = w.VBox()
         self.menu = w.Dropdown(
             options=[(text("editor.add"), ADD), *((step.__name__, key) for key, step in STEPS.items())],
@@ -66,7 +67,7 @@ class RecipeEditor(w.VBox):
         return Recipe([step for card in self.cards if (step := card.step()) is not None], seed=self.seed.value)
 
     def load(self, recipe: Recipe) -> None:
-        """Show a recipe; cards that have no part in it stay below, switched off."""
+        """Show a recipe; of the cards that have no part in it, those from the beginning stay below, switched off."""
         with self._at_once():
             spare = list(self.cards)
             cards = []
@@ -77,6 +78,7 @@ class RecipeEditor(w.VBox):
                     spare.remove(fitting)
                 card.load(step)
                 cards.append(card)
+            spare = [card for card in spare if card.declared.key() in self._usual]
             for card in spare:
                 card.load(None)
             self.seed.value = recipe.seed
@@ -163,6 +165,7 @@ class RecipeEditor(w.VBox):
             meaning = (recipe.meaning if recipe else []) or [text("editor.order.none")]
         except WorkbenchError as refusal:
             recipe, meaning = None, [str(refusal)]
+        self.refusal = "" if recipe is not None else meaning[0]
         self.order.value = "".join(f"<p>{escape(said(sentence))}</p>" for sentence in meaning)
         self.current = recipe
 

@@ -33,7 +33,7 @@ from workbench.metrics import bytes_text
 
 # Okabe and Ito's palette, which colour-blind people can tell apart; shapes differ as well.
 METHODS = {
-    "Baseline": ("#6b7686", "star"),
+    "Baseline": ("#8490a2", "star"),
     "Prune": ("#0072B2", "circle"),
     "Train": ("#009E73", "triangle"),
     "Quantize": ("#E69F00", "square"),
@@ -180,8 +180,11 @@ class TradeoffPlot(w.VBox):
             self._place_legend(self.figures[0])
 
     def _place_legend(self, plot: Any) -> None:
-        places = self.source.data["size"], self.source.data["accuracy"]
-        location = free_corner(*places, log=self.logs["size"].value, below=self.failed.data["place"])
+        x, y, below = (
+            list(data[name])
+            for data, name in ((self.source.data, "size"), (self.source.data, "accuracy"), (self.failed.data, "place"))
+        )
+        location = free_corner(x, y, log=self.logs["size"].value, below=below)
         if plot.legend.location != location:
             plot.legend.location = location
 
@@ -263,7 +266,7 @@ class TradeoffPlot(w.VBox):
         elif scale == "log":
             plot.xaxis.formatter = NumeralTickFormatter(format="0.[0000]")
         if scale == "log":
-            plot.xaxis.ticker = LogTicker(mantissas=[1, 2, 5])
+            plot.xaxis.ticker = LogTicker(mantissas=[1, 2, 5], desired_num_ticks=4)
         else:
             plot.xaxis.ticker.desired_num_ticks = 5
         plot.extra_x_ranges = {"margin": Range1d(start=0, end=1)}

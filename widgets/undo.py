@@ -37,10 +37,10 @@ class Undo(w.HBox):
         self._tell()
 
     def note(self, recipe: Recipe | None) -> None:
-        """The knobs stand for another recipe now."""
-        if self._moving or recipe is None or recipe == self._now:
+        """The knobs stand for another recipe now, or for none: that is left behind at once, and never come back to."""
+        if self._moving or recipe == self._now:
             return
-        together = time.monotonic() - self._last < AT_ONCE and self._past
+        together = recipe is not None and time.monotonic() - self._last < AT_ONCE and self._past
         if self._now is not None and not together:
             self._past = [*self._past, self._now][-MOST:]
         self._now, self._future, self._last = recipe, [], time.monotonic()
@@ -56,9 +56,10 @@ class Undo(w.HBox):
         self._last = 0.0
 
     def _go(self, source: list[Recipe], target: list[Recipe]) -> None:
-        if not source or self._now is None:
+        if not source:
             return
-        target.append(self._now)
+        if self._now is not None:
+            target.append(self._now)
         self._now, self._moving = source.pop(), True
         try:
             self._load(self._now)

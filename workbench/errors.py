@@ -38,6 +38,7 @@ class Cancelled(WorkbenchError):
 
 def nearest(word: str, known: list[str]) -> str:
     """A hint that names the known word nearest to a mistyped one, or the one that it abbreviates (``lr``)."""
+    known = list(dict.fromkeys(known))
     initials = {"".join(part[:1] for part in name.split("_")): name for name in known if "_" in name}
     if word in initials:
         return f"Did you mean '{initials[word]}'?"

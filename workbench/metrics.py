@@ -172,7 +172,8 @@ class Metrics(BaseModel):
             s, where = self.speedup, self.conditions
             said.append(
                 f"{self.latency.value:.3g} ms against {self.baseline_latency.value:.3g} ms "
-                f"for {_many(where.batch, 'input')} on {_many(where.threads, 'thread')}: {self._speed(s)} "
+                f"for {_many(where.batch, 'input')} on {_many(where.threads, 'thread')}, timed in turn: "
+                f"{self._speed(s)} "
                 f"[{s.low:.2f}x to {s.high:.2f}x]."
             )
             if (why := where.disturbances()) and self.cpu_speedup:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
+import pytest
+
 from widgets.forecast import Forecast, Point, forecast
 from widgets.texts import text
 from workbench import Cancelled, Prune, Quantize, Recipe, Study, WorkbenchError
@@ -59,6 +61,22 @@ def test_what_could_not_be_measured_is_a_sentence(study: Study) -> None:
     panel.ready.click()
     asked.future.set_exception(WorkbenchError("This model has no layer to prune.", "Give another."))
     eventually(lambda: "no layer to prune" in panel.words.value)
+
+
+def test_what_is_impossible_is_told_and_raised_for_that_recipe_alone(study: Study, wait_until) -> None:
+    points: list = []
+    told = Forecast(points.append, lambda study: None)
+    bad, good = Recipe([Prune(layers={"nosuchlayer": 0.3})]), Recipe([Prune(ratio=0.2)])
+    told.ask(study, bad)
+    wait_until(lambda: "nosuchlayer" in told.words.value)
+    with pytest.raises(WorkbenchError, match="nosuchlayer"):
+        told.check(bad)
+    told.check(good)
+    told.ask(study, None, "'conv1=banana' names no layer and figure.")
+    wait_until(lambda: "banana" in told.words.value)
+    told.ask(study, good)
+    wait_until(lambda: "MB" in told.words.value)
+    assert "banana" not in told.words.value
 
 
 def test_without_a_recipe_it_is_silent(study: Study) -> None:

@@ -5,6 +5,7 @@ import pytest
 from widgets.recipe_editor import RecipeEditor
 from widgets.undo import Undo
 from workbench import Prune, Quantize, Recipe
+from workbench.steps import STEPS
 
 
 @pytest.fixture
@@ -38,6 +39,18 @@ def test_a_slider_that_is_drawn_is_one_change(editor, undo):
     undo.undo.click()
     assert slider.value == 0.5
     assert undo.undo.disabled
+
+
+def test_a_step_that_makes_no_recipe_is_undone_and_leaves_nothing_behind(editor, undo):
+    editor.load(Recipe([Prune(ratio=0.2), Quantize()]))
+    before = editor.recipe()
+    editor.add(STEPS["half"])
+    assert editor.current is None and "Half" in editor.refusal
+    undo.undo.click()
+    assert editor.current == before and editor.refusal == ""
+    assert [card.declared.key() for card in editor.cards] == ["prune", "quantize"]
+    undo.undo.click()
+    assert editor.current == Recipe([Prune(), Quantize()])
 
 
 def test_another_change_after_an_undo_forgets_what_could_be_done_again(editor, undo):

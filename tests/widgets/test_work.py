@@ -58,7 +58,7 @@ def test_progress_has_figures_and_a_time_and_cancel_ends_it(bar, done, workers, 
     wait_until(lambda: done)
     assert done == [job]
     assert job.trial().state == "cancelled"
-    assert re.fullmatch(rf"Trial {job.number} is cancelled in [\d.]+ s\. Cancelled by the user\.", bar.text.value)
+    assert re.fullmatch(rf"Trial {job.number}: cancelled in [\d.]+ s\. Cancelled by the user\.", bar.text.value)
     assert (bar.bar.value, bar.cancel.disabled) == (0, True)
 
 
@@ -79,7 +79,7 @@ def test_a_reason_is_shown_as_text_and_never_as_part_of_the_page(bar, done, work
     wait_until(lambda: done)
     reason = job.trial().reason
     assert escape(reason) != reason
-    assert re.fullmatch(rf"Trial {job.number} is failed in [\d.]+ s\. {re.escape(escape(reason))}", bar.text.value)
+    assert re.fullmatch(rf"Trial {job.number}: failed in [\d.]+ s\. {re.escape(escape(reason))}", bar.text.value)
 
 
 def test_what_waits_can_be_moved(done, workers, lenet, wait_until):

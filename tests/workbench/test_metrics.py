@@ -69,7 +69,7 @@ def test_the_sentences_tell_accuracy_size_and_speed():
     assert trial.sentences(_metrics()) == [
         "Accuracy 97.00% against 98.00% (-1.00 points): worse; it fixes 2 and breaks 12 of 1,000 samples.",
         "The file has 250.0 kB against 1.00 MB: 4.0 times smaller.",
-        "1 ms against 2 ms for 1 input on 1 thread: 2.00x faster [1.80x to 2.20x].",
+        "1 ms against 2 ms for 1 input on 1 thread, timed in turn: 2.00x faster [1.80x to 2.20x].",
         "The file answers as the model it was made from on 100.0% of 256 samples.",
     ]
 
