@@ -155,10 +155,11 @@ def main(models: Annotated[list[str] | None, typer.Argument()] = None, seeds: in
             shown = [f"{1 - metrics.score.value:.2%}" for metrics in (first, last)]
             told = f"ours, plan {index}, {1 - chosen.rounds[-1][0]:.1%} kept"
             errors.add_row(model, str(seed), told, *shown, f"{size:,}", *smaller)
-            print(f"{model} seed {seed}, {told}: error {shown[1]}, before {shown[0]}, {smaller[0]} smaller", flush=True)
+            print(f"{model} seed {seed}, {told}: error {shown[1]}, before {shown[0]}, {smaller[0]} smaller")
+            command = f"python benchmarks/papers/deep_compression.py {model} --plan {index} --seeds {seed + 1}"
+            print(f"    (its command: {command})", flush=True)
             coders.add_row(model, str(seed), *(f"{sum(map(way, weights)):,.0f}" for way in WAYS.values()))
     Console(width=120).print(errors, coders)
-    print("Command of a row: python benchmarks/papers/deep_compression.py MODEL --plan PLAN --seeds SEEDS")
 
 
 def compressed(model: str, plan: Plan, seed: int) -> tuple[wb.Metrics, wb.Metrics, list[np.ndarray]]:
