@@ -37,6 +37,13 @@ def look_at(browser: Browser, app: Server, number: int) -> Visit:
     return seen
 
 
+def leave(*visits: Visit) -> None:
+    """Close the pages, of which none met an error or asked an outside host."""
+    for seen in visits:
+        assert (seen.outside, seen.errors) == ([], [])
+        seen.page.close()
+
+
 def row(page: Page, number: int):
     return page.locator(f".wb-rows [data-number='{number}']")
 
@@ -48,8 +55,7 @@ def test_an_address_opens_the_trial_with_the_figures_of_its_database(opened: Vis
     expect(row(page, 1)).to_have_attribute("aria-selected", "true")
     for figure in (bytes_text(metrics.size_bytes), metrics.score.text(), f"{metrics.parameters:,}"):
         expect(page.locator(".wb-tiles")).to_contain_text(figure)
-    assert (opened.outside, opened.errors) == ([], [])
-    page.close()
+    leave(opened)
 
 
 def test_the_plots_fill_the_screen_and_come_back(opened: Visit) -> None:
@@ -63,8 +69,7 @@ def test_the_plots_fill_the_screen_and_come_back(opened: Visit) -> None:
     page.wait_for_function("!document.fullscreenElement")
     page.wait_for_function(f"document.querySelector('.wb-plot').offsetWidth == {small}")
     page.wait_for_function(f"({FRAME})()[3] < 0.5 * innerHeight")
-    assert opened.errors == []
-    page.close()
+    leave(opened)
 
 
 def test_a_box_around_points_sets_their_trials_side_by_side(opened: Visit) -> None:
@@ -78,29 +83,49 @@ def test_a_box_around_points_sets_their_trials_side_by_side(opened: Visit) -> No
     page.mouse.up()
     expect(page.locator(".wb-chosen-head")).to_contain_text("2 trials side by side")
     expect(page.locator(".wb-card tbody tr")).to_have_count(2)
-    page.close()
+    leave(opened)
+
+
+def test_a_run_with_changed_knobs_is_a_branch_of_the_trial_they_came_from(opened: Visit, known: Study) -> None:
+    page, before = opened.page, len(known.trials)
+    row(page, 0).click()
+    row(page, 1).click()
+    page.get_by_role("button", name="Show the knobs of Prune").click()
+    page.locator(".wb-step [role=slider]").first.press("ArrowRight")
+    gist = page.locator(".wb-gist").first
+    expect(gist).to_have_text("55%")
+    page.keyboard.press("Control+z")
+    expect(gist).to_have_text("50%")
+    page.keyboard.press("Control+Shift+Z")
+    expect(gist).to_have_text("55%")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(row(page, before)).to_contain_text("kB")
+    parent, child = (row(page, number).get_attribute("aria-level") for number in (1, before))
+    assert int(child or 0) == int(parent or 0) + 1
+    assert known.labels[before].parent == 1
+    leave(opened)
 
 
 def test_two_people_on_one_server_see_each_others_trials_and_keep_their_own_knobs(
-    browser: Browser, app: Server, opened: Visit
+    browser: Browser, app: Server, opened: Visit, known: Study
 ) -> None:
-    mine, theirs = opened.page, look_at(browser, app, 0).page
+    other = look_at(browser, app, 0)
+    mine, theirs, before = opened.page, other.page, len(known.trials)
     mine.get_by_role("button", name="No accuracy lost").click()
     expect(mine.locator(".wb-gist:visible").first).to_contain_text("16")
     expect(theirs.get_by_label("Prune", exact=True)).to_be_checked()
     mine.get_by_role("button", name="Run", exact=True).click()
-    expect(row(theirs, 2)).to_contain_text("Half")
+    expect(row(theirs, before)).to_contain_text("Half")
     expect(theirs.locator(".wb-chosen-head")).to_contain_text("Trial 0:")
-    expect(mine.locator(".wb-chosen-head")).to_contain_text("Trial 2:")
+    expect(mine.locator(".wb-chosen-head")).to_contain_text(f"Trial {before}:")
     expect(mine.locator(".wb-tiles")).to_contain_text("was")
-    mine.close()
-    theirs.close()
+    leave(opened, other)
 
 
 def test_a_run_goes_on_after_the_page_was_loaded_again(opened: Visit, known: Study) -> None:
     page = opened.page
     before = len(known.trials)
-    page.get_by_role("button", name="Smaller").click()
+    page.get_by_role("button", name="Balanced").click()
     page.get_by_role("button", name="Run", exact=True).click()
     expect(page.locator(".wb-work")).to_contain_text("Distill: epoch")
     page.reload()
@@ -109,4 +134,4 @@ def test_a_run_goes_on_after_the_page_was_loaded_again(opened: Visit, known: Stu
     expect(row(page, before)).to_contain_text("kB")
     expect(page.locator(".wb-tiles")).to_contain_text("was")
     assert [trial.state for trial in known.trials][before:] == ["complete"]
-    page.close()
+    leave(opened)
