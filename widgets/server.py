@@ -30,12 +30,27 @@ class Health(RequestHandler):
         self.finish(json.dumps(told))
 
 
+class Closed(RequestHandler):
+    """What a page asks for when it is closed or loaded again: that its kernel ends. What runs there is to go on.
+
+    Voila's own answer is 403, as the page sends no token with it. A kernel that idles is ended after a while.
+    """
+
+    def check_xsrf_cookie(self) -> None:
+        """Nothing is changed, so that nobody has to be kept from it."""
+
+    def post(self) -> None:
+        self.set_status(204)
+
+
 class Server(Voila):
-    """Voila with ``/health``."""
+    """Voila with ``/health``, whose kernels outlive their pages."""
 
     def init_handlers(self) -> list:
-        health = self.server_url.rstrip("/") + "/health", Health, {"server": self}
-        return [health, *super().init_handlers()]
+        root = self.server_url.rstrip("/")
+        health = f"{root}/health", Health, {"server": self}
+        closed = rf"{root}/voila/api/shutdown/[^/]+", Closed
+        return [health, closed, *super().init_handlers()]
 
     def health(self) -> dict[str, Any]:
         """What ``/health`` tells."""
