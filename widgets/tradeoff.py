@@ -15,6 +15,7 @@ from bokeh.models import (
     HoverTool,
     LinearScale,
     LogTicker,
+    NoOverlap,
     NumeralTickFormatter,
     Range1d,
     TapTool,
@@ -269,6 +270,7 @@ class TradeoffPlot(w.VBox):
             plot.xaxis.ticker = LogTicker(mantissas=[1, 2, 5], desired_num_ticks=4)
         else:
             plot.xaxis.ticker.desired_num_ticks = 5
+        plot.xaxis.major_label_policy = NoOverlap(min_distance=6)
         plot.extra_x_ranges = {"margin": Range1d(start=0, end=1)}
         plot.extra_y_ranges = {"margin": Range1d(start=0, end=1)}
         plot.extra_x_scales = plot.extra_y_scales = {"margin": LinearScale()}
