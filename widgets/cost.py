@@ -1,4 +1,4 @@
-"""What running a recipe will cost, before it runs: an estimate from how long earlier trials took."""
+"""What running a recipe will cost, before it runs: an estimate from how long earlier trials took; and if it has run."""
 
 from statistics import median
 
@@ -16,6 +16,7 @@ class Cost:
         self._state: tuple = ()
         self._still: float | None = None
         self._epoch: float | None = None
+        self._ran: dict[Recipe, int] = {}
 
     def seconds(self, study: Study, recipe: Recipe) -> float | None:
         """How long it would take here; None where no trial was like it."""
@@ -29,17 +30,21 @@ class Cost:
         return None if epochs else self._still
 
     def told(self, study: Study | None, recipe: Recipe | None) -> str:
-        """The same in words; "" where nothing is known."""
-        seconds = self.seconds(study, recipe) if study is not None and recipe is not None and len(recipe) else None
-        if seconds is None:
+        """The same in words, and which trial was this very recipe; "" where nothing is known."""
+        if study is None or recipe is None or not len(recipe):
             return ""
+        seconds = self.seconds(study, recipe)
+        ran = f"<p class='wb-hint'>{text('work.ran', number=self._ran[recipe])}</p>" if recipe in self._ran else ""
+        if seconds is None:
+            return ran
         if seconds < 100:
             time = text("work.seconds", count=f"{max(seconds, 1):.0f}")
         else:
             time = text("work.minutes", count=f"{seconds / 60:.0f}")
-        return f"<p class='wb-hint'>{text('work.expected', time=time)}</p>"
+        return f"<p class='wb-hint'>{text('work.expected', time=time)}</p>{ran}"
 
     def _learn(self, study: Study) -> None:
+        self._ran = {t.recipe: t.number for t in study.trials if t.state == "complete"}
         done = [(_epochs(t.recipe), t.seconds) for t in study.trials if t.state == "complete" and t.seconds]
         still = [seconds for epochs, seconds in done if not epochs]
         self._still = median(still) if still else None

@@ -10,7 +10,10 @@ from workbench import Distill, Finetune, Prune, Quantize, Recipe
 
 def study(*done: tuple[Recipe, float]) -> SimpleNamespace:
     """As much of a study as is asked for."""
-    trials = [SimpleNamespace(recipe=recipe, seconds=seconds, state="complete") for recipe, seconds in done]
+    trials = [
+        SimpleNamespace(number=number, recipe=recipe, seconds=seconds, state="complete")
+        for number, (recipe, seconds) in enumerate(done)
+    ]
     return SimpleNamespace(path="here", trials=trials, storage=SimpleNamespace(complete=lambda: len(done)))
 
 
@@ -34,3 +37,9 @@ def test_it_is_told_as_an_estimate_and_learns_from_further_trials():
     cost = Cost()
     assert "about 4 s (an estimate" in cost.told(study((STILL, 4.0)), STILL)
     assert "about 5 min" in cost.told(study((STILL, 4.0), (STILL, 596.0)), STILL)
+
+
+def test_a_recipe_that_has_run_is_told_with_its_trial():
+    known = study((STILL, 4.0), (TRAINED, 24.0))
+    assert "Trial 1 was this very recipe and seed." in Cost().told(known, TRAINED)
+    assert "this very recipe" not in Cost().told(known, Recipe(TRAINED.steps, seed=1))
