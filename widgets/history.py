@@ -8,8 +8,8 @@ import anywidget
 import ipywidgets as w
 import traitlets
 
+from widgets.points import METHODS, method
 from widgets.texts import text
-from widgets.tradeoff import METHODS, method
 from widgets.words import recipe_words
 from workbench import Study, Trial
 from workbench.metrics import bytes_text

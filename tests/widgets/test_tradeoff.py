@@ -6,7 +6,8 @@ import re
 import pytest
 from bokeh.models import HoverTool, Scatter, Segment, Step
 
-from widgets.tradeoff import AHEAD, COLUMNS, INK, METHODS, CurrentBokehModel, TradeoffPlot, method
+from widgets.points import COLUMNS, METHODS, method
+from widgets.tradeoff import AHEAD, INK, CurrentBokehModel, TradeoffPlot
 from workbench import Distill, Finetune, Pack, Prune, Quantize, Recipe, ShareWeights, Slim, Sparsify, Study, Trial
 from workbench.metrics import bytes_text
 
