@@ -1,27 +1,29 @@
 """Search against random search, a grid, and Optuna alone: the same model, machine, knobs and wall-clock budget.
 
-    python benchmarks/search.py --model lenet5 --dataset mnist --budget "10 min" --seeds 3
+    python benchmarks/search.py --model lenet5 --dataset mnist --budget "10 min" --seeds 0,1,2 --keep found
 
 Each way has a study of its own. The hypervolume is that of all its trials, over accuracy, bytes and latency, between
-the ideal and the baseline with 10 points of accuracy lost; "reaches" is the time until our search had the hypervolume
-that the best of the others ended with, as a share of the budget. The grid prunes every layer alike by the L2 norm, as
-torch-pruning does by default, trains an epoch and quantizes to int8. NNCF (where it is installed: `pip install nncf`)
-quantizes the baseline's file with accuracy control on the validation split, for one allowed drop after the other; its
-files are measured by the same functions. What our search measures for its predictions is part of its time. At the end:
-how well our search foresaw its own trials.
+the baseline with 10 points of accuracy lost and the ideal: no accuracy lost, and a hundredth of bytes and latency, each
+doubling alike. "linear" is the same with bytes and latency as shares of the baseline's. "reached by ours" is when our
+search had the hypervolume that a way ended with, as a share of the budget. The grid prunes every layer alike by the L2
+norm, as torch-pruning does by default, trains an epoch and quantizes to int8. NNCF (where it is installed:
+`pip install nncf`) quantizes the baseline's file with accuracy control on the validation split, for one allowed drop
+after the other; its files are measured by the same functions. What our search measures for its predictions is part of
+its time. At the end: how well our search foresaw its own trials.
 """
 
 import copy
 import tempfile
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from importlib import util
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
+from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
@@ -31,11 +33,11 @@ from workbench.data import Dataset, load_dataset
 from workbench.measure import measure
 from workbench.metrics import Metrics
 from workbench.search.budget import Budget
-from workbench.search.goals import QUANTITIES, Goal, hypervolume, normalized
-from workbench.search.outcome import Outcome, Progress, volume
+from workbench.search.goals import SCALED, Goal, hypervolume, normalized
 from workbench.search.search import search
 from workbench.steps.base import Work
 
+Scale = Callable[[Sequence[float], Goal, Metrics], list[float]]
 OBJECTIVES = ("accuracy", "size_bytes", "latency")
 RATIOS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.1, 0.3, 0.5, 0.7, 0.9)
 OURS, GRID, NNCF = "ours", "grid", "NNCF with accuracy control"
@@ -54,38 +56,83 @@ def main(
     model: str = "lenet5",
     dataset: str = "mnist",
     budget: str = "10 min",
-    seeds: int = 3,
-    samples: int = 0,
+    seeds: Annotated[str, typer.Option(help="Seeds, as 0,1,2.")] = "0,1,2",
+    samples: Annotated[int, typer.Option(help="Training samples, for slow machines; 0 is all.")] = 0,
     drop: float = 0.01,
     ways: Annotated[list[str] | None, typer.Option("--way", help=f"Of: {', '.join(WAYS)}.")] = None,
+    keep: Annotated[Path | None, typer.Option(help="A folder: what was found is kept, and not searched again.")] = None,
 ) -> None:
-    """Search each way with each seed, and print the table; `samples` cuts the training set, for slow machines."""
+    """Search each way with each seed, and print the table."""
     data = load_dataset(dataset)
     if samples:
-        data = replace(data, train=data.train.take(slice(samples)), test=None)  # type: ignore[arg-type]
+        data = replace(data, train=data.train.take(slice(samples)), test=None)
     table = Table(title=f"{model} on {dataset}, {budget} each, {len(data.train):,} training samples")
-    for column in ("seed", "way", "trials", "hypervolume", f"smallest within {100 * drop:g} points", "reaches"):
+    columns = (
+        "seed",
+        "way",
+        "models",
+        "hypervolume",
+        "ours is",
+        "reached by ours",
+        "linear",
+        "ours is",
+        "reached by ours",
+    )
+    for column in (*columns, f"smallest within {100 * drop:g} points"):
         table.add_column(column)
     foreseen: list[str] = []
-    for seed in range(seeds):
-        found = {way: _searched(way, model, data, budget, seed, drop) for way in ways or _ways()}
-        others = [result.hypervolume for way, result in found.items() if way != OURS]
+    for seed in (int(part) for part in seeds.split(",")):
+        found = {way: _kept(keep, way, model, data, budget, seed, drop) for way in ways or _ways()}
         for way, result in found.items():
-            reached = _reached(result.history, max(others), budget) if way == OURS and others else ""
-            table.add_row(str(seed), way, str(result.models), f"{result.hypervolume:.4f}", result.smallest, reached)
+            row = [str(seed), way, str(len(result.points))]
+            for scale in (normalized, _linear):
+                row += [f"{result.volume(scale):.4f}", *_against(found.get(OURS), way, result, scale, budget)]
+            table.add_row(*row, result.smallest(drop))
             foreseen += [f"seed {seed}, {sentence}" for sentence in result.foreseen]
-    Console(width=140).print(table, *foreseen, sep="\n")
+    Console(width=160).print(table, *foreseen, sep="\n")
 
 
-@dataclass
-class Result:
+class Point(BaseModel):
+    """A model that was found, after so many seconds; its objectives, and in words how it came to be."""
+
+    seconds: float
+    values: list[float]
+    made: str = ""
+
+
+class Result(BaseModel):
     """What one way came to."""
 
-    models: int
-    hypervolume: float
-    smallest: str
-    history: list[Progress]
-    foreseen: list[str] = field(default_factory=list)
+    baseline: Metrics
+    points: list[Point]
+    foreseen: list[str] = []
+
+    def volume(self, scale: Scale, until: float = float("inf")) -> float:
+        """The hypervolume of what was found until a time, baseline included."""
+        goal = Goal.of(OBJECTIVES, None, self.baseline)
+        values = [_known(goal, self.baseline, self.baseline), *(p.values for p in self.points if p.seconds <= until)]
+        return hypervolume(np.array([scale(row, goal, self.baseline) for row in values]))
+
+    def smallest(self, drop: float) -> str:
+        """The fewest bytes of those that lose so much at most."""
+        least = self.baseline.score.value - drop
+        within = [p.values[1] for p in self.points if p.values[0] >= least]
+        return f"{min(within):,.0f} bytes" if within else "none"
+
+
+def _against(ours: Result | None, way: str, result: Result, scale: Scale, budget: str) -> tuple[str, str]:
+    """By how much our hypervolume is more than this one, and after which share of the time ours was as much."""
+    if ours is None or way == OURS:
+        return "", ""
+    goal, whole = result.volume(scale), Budget.of(budget).seconds or 1.0
+    reached = next((p.seconds for p in ours.points if ours.volume(scale, p.seconds) >= goal), None)
+    return f"{ours.volume(scale) / goal - 1:+.1%}", "never" if reached is None else f"{reached / whole:.0%}"
+
+
+def _linear(values: Sequence[float], goal: Goal, baseline: Metrics) -> list[float]:
+    """Objectives as shares of the baseline's, so that from half the bytes to none is as much as from all to half."""
+    own = _known(goal, baseline, baseline)
+    return [max(0.0, own[0] - values[0]) / SCALED, *(v / o for v, o in zip(values[1:], own[1:], strict=True))]
 
 
 def _ways() -> list[str]:
@@ -95,31 +142,61 @@ def _ways() -> list[str]:
     return [way for way in WAYS if way != NNCF]
 
 
+def _kept(keep: Path | None, way: str, model: str, data: Dataset, budget: str, seed: int, drop: float) -> Result:
+    """What was found before, else what is found now."""
+    if keep is None:
+        return _searched(way, model, data, budget, seed, drop)
+    name = f"{model} {data.name} {len(data.train)} {budget} {way} {seed}".replace(" ", "-")
+    file = keep / f"{name}.json"
+    if not file.exists():
+        found = _searched(way, model, data, budget, seed, drop)
+        keep.mkdir(parents=True, exist_ok=True)
+        file.write_text(found.model_dump_json(indent=1), encoding="utf-8")
+    return Result.model_validate_json(file.read_text(encoding="utf-8"))
+
+
 def _searched(way: str, model: str, data: Dataset, budget: str, seed: int, drop: float) -> Result:
     study = Study(model, data, path=Path(tempfile.mkdtemp(), way.replace(" ", "-")))
-    assert study.baseline.metrics is not None
-    goal = Goal.of(OBJECTIVES, None, study.baseline.metrics)
+    baseline = study.baseline.metrics
+    assert baseline is not None
+    goal = Goal.of(OBJECTIVES, None, baseline)
     if way == NNCF:
-        found = _nncf(study, goal, Budget.of(budget), drop)
+        found = Result(baseline=baseline, points=_nncf(study, goal, Budget.of(budget)))
     elif way == GRID:
-        found = _result(_grid(study, goal, Budget.of(budget), seed), drop)
+        found = Result(baseline=baseline, points=_grid(study, goal, Budget.of(budget), seed))
     else:
-        found = _result(search(study, OBJECTIVES, None, budget, seed=seed, **WAYS[way]), drop)  # type: ignore[arg-type]
+        outcome = search(study, OBJECTIVES, None, budget, seed=seed, **WAYS[way])  # type: ignore[arg-type]
+        found = Result(baseline=baseline, points=_points(study, goal, [p.seconds for p in outcome.history[1:]]))
         found.foreseen = [c.sentence() for c in study.calibration()] if way == OURS else []
-    typer.echo(f"seed {seed}, {way}: {found.hypervolume:.4f} with {found.models} models", err=True)
-    for trial in study.trials:
-        typer.echo(f"    {trial!r}", err=True)
+    typer.echo(f"seed {seed}, {way}: {found.volume(normalized):.4f}, {found.smallest(drop)}", err=True)
+    for point in found.points:
+        typer.echo(f"    {point.seconds:.0f} s: {point.values} {point.made}", err=True)
     return found
 
 
-def _nncf(study: Study, goal: Goal, budget: Budget, drop: float) -> Result:
+def _points(study: Study, goal: Goal, seconds: Sequence[float]) -> list[Point]:
+    """The trials after the baseline that were measured, each ended after so many seconds."""
+    baseline, found = study.baseline, []
+    trials = [trial for trial in study.trials if trial.number != baseline.number]
+    for trial, at in zip(trials, seconds, strict=True):
+        values = goal.values(trial.metrics, _metrics(study)) if trial.metrics else None
+        if values is not None:
+            found.append(Point(seconds=at, values=values, made=trial.recipe.describe()))
+    return found
+
+
+def _metrics(study: Study) -> Metrics:
+    assert study.baseline.metrics is not None
+    return study.baseline.metrics
+
+
+def _nncf(study: Study, goal: Goal, budget: Budget) -> list[Point]:
     """The baseline's file quantized for each allowed drop, and every file that differs measured as a trial's is."""
     import nncf
     import onnx
     import onnxruntime
 
-    data, baseline = study.dataset, study.baseline.metrics
-    assert baseline is not None
+    data = study.dataset
     inputs, labels = data.prepare(data.validation.inputs), data.validation.labels
 
     def accuracy(model: onnx.ModelProto, chosen: Iterable[int]) -> tuple[float, list[float]]:
@@ -130,13 +207,13 @@ def _nncf(study: Study, goal: Goal, budget: Budget, drop: float) -> Result:
 
     calibrated = data.prepare(data.calibration.inputs)
     calibration = nncf.Dataset([{"input": calibrated[i : i + 1]} for i in range(len(calibrated))])
-    points, history, within, seen = [normalized(_known(goal, baseline, baseline), goal, baseline)], [], [], set()
-    models = 0
+    found: list[Point] = []
+    seen = set()
     for allowed in DROPS:
         if budget.left <= 0:
             break
         made = nncf.quantize_with_accuracy_control(
-            onnx.load(study.baseline.artifact),
+            onnx.load(str(study.baseline.artifact)),
             calibration_dataset=calibration,
             validation_dataset=nncf.Dataset(range(len(inputs))),
             validation_fn=accuracy,
@@ -147,15 +224,11 @@ def _nncf(study: Study, goal: Goal, budget: Budget, drop: float) -> Result:
         content = path.read_bytes()
         if content not in seen:
             seen.add(content)
-            models += 1
             work = Work(copy.deepcopy(study.module))
             metrics, _ = measure(path, work, data, setting(study), baseline=study.baseline.artifact)
-            points.append(normalized(_known(goal, metrics, baseline), goal, baseline))
-            if QUANTITIES["accuracy_drop"].measured(metrics, baseline) <= drop:  # type: ignore[operator]
-                within.append(metrics.size_bytes)
-        history.append(Progress(time.monotonic() - budget.began, models, hypervolume(np.array(points))))
-    smallest = f"{min(within):,} bytes" if within else "none"
-    return Result(models, hypervolume(np.array(points)), smallest, history)
+            values = _known(goal, metrics, _metrics(study))
+            found.append(Point(seconds=time.monotonic() - budget.began, values=values, made=f"drop {allowed}"))
+    return found
 
 
 def _known(goal: Goal, metrics: Metrics, baseline: Metrics) -> list[float]:
@@ -164,8 +237,8 @@ def _known(goal: Goal, metrics: Metrics, baseline: Metrics) -> list[float]:
     return values
 
 
-def _grid(study: Study, goal: Goal, budget: Budget, seed: int) -> Outcome:
-    history = []
+def _grid(study: Study, goal: Goal, budget: Budget, seed: int) -> list[Point]:
+    seconds: list[float] = []
 
     def in_time(facts: dict) -> None:
         if budget.left < 0:
@@ -175,23 +248,8 @@ def _grid(study: Study, goal: Goal, budget: Budget, seed: int) -> Outcome:
         if budget.left > 0:
             pruned = [Prune(ratio=ratio), Finetune(epochs=1)] if ratio else []
             study.run(Recipe([*pruned, Quantize()], seed), in_time)
-            history.append(Progress(time.monotonic() - budget.began, len(study.trials), volume(study, goal)))
-    return Outcome(study, goal, history)
-
-
-def _result(outcome: Outcome, drop: float) -> Result:
-    baseline = outcome.study.baseline.metrics
-    assert baseline is not None
-    within = Outcome(outcome.study, Goal.of("size_bytes", {"accuracy_drop": drop}, baseline)).best
-    complete = sum(trial.state == "complete" for trial in outcome.study.trials)
-    size = f"{within.metrics.size_bytes:,} bytes" if within and within.metrics else "none"
-    return Result(complete, outcome.hypervolume, size, outcome.history)
-
-
-def _reached(history: list[Progress], goal: float, budget: str) -> str:
-    """When a hypervolume was reached, as a share of the budget."""
-    seconds = Budget.of(budget).seconds or 1.0
-    return next((f"{p.seconds / seconds:.0%}" for p in history if p.hypervolume >= goal), "never")
+            seconds.append(time.monotonic() - budget.began)
+    return _points(study, goal, seconds)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from workbench.errors import Cancelled, WorkbenchError
 from workbench.measure import Setting, answers, measure
 from workbench.metrics import Metrics
 from workbench.models import architecture
+from workbench.prefixes import Start, begun, keep
 from workbench.quantization.grids import refit
 from workbench.recipe import Recipe
 from workbench.runtimes import PACKED, runtime_of
@@ -33,24 +34,37 @@ EVERY = 0.1  # seconds between two progress facts at least
 
 
 def carry_out(study: "Study", record: Record, on_progress: Callable[[dict[str, Any]], None]) -> None:
-    """Do what a stored trial declares, and fill in its record. Raises what goes wrong."""
+    """Do what a stored trial declares, and fill in its record. Raises what goes wrong.
+
+    What a recipe shares with an earlier one as far as a training is not done again, see `workbench.prefixes`; its
+    seconds count nevertheless. A recipe that was complete once is done anew from its first step.
+    """
     folder = study.storage.folder(record.number)
     recipe = Recipe.from_dict(record.recipe)
     progress = Progress(folder, len(recipe) + 2, on_progress)
 
     baseline = _baseline(study, folder) if len(recipe) else None
     torch.set_num_threads(processors())
-    work = Work(copy.deepcopy(study.module))
+    again = any(other.recipe_hash == record.recipe_hash for other in study.storage.records() if other.metrics)
+    start = Start(Work(copy.deepcopy(study.module))) if again else begun(study, recipe)
+    work, taken_over = start.work, start.seconds
+    progress.tell(start.facts)
     context = context_of(study, recipe.seed)
     for step in recipe:
         step.check(context)
+    began = time.monotonic()
     for index, step in enumerate(recipe):
+        if index < start.steps:
+            continue
         torch.manual_seed(recipe.seed)
         report = progress.stage(index, type(step).__name__)
         report(share=0.0)
         step.apply(work, replace(context, report=report, place=index + 1))
         work.module.to("cpu")
         refit(dict(work.module.named_parameters()), work.grids)
+        spent = taken_over + time.monotonic() - began
+        keep(study, recipe, Start(work, index + 1, spent, progress.told))
+    record.seconds = taken_over
     record.notes, record.weight_hash = work.notes, weight_hash(work.module)
     recipe.save(folder / "recipe.yaml")
     plan = {"architecture": work.architecture, "edits": work.plan, "simulated": work.simulated}
@@ -165,7 +179,13 @@ class Progress:
         self._stages, self._on_progress = stages, on_progress
         self._last = 0.0
         self._reached: float | None = None
+        self.told: list[dict[str, Any]] = []
         self._file.unlink(missing_ok=True)
+
+    def tell(self, facts: list[dict[str, Any]]) -> None:
+        """Tell again what was told of steps that an earlier trial has done."""
+        for told in facts:
+            self._write({**told, "stages": self._stages})
 
     def stage(self, index: int, name: str) -> Callable[..., None]:
         """The `report` of one stage."""
@@ -190,8 +210,12 @@ class Progress:
                 "reached": self._reached,
                 **facts,
             }
-            with self._file.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(told) + "\n")
+            self._write(told)
             self._on_progress(told)
 
         return report
+
+    def _write(self, told: dict[str, Any]) -> None:
+        self.told.append(told)
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(told) + "\n")

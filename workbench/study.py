@@ -237,7 +237,7 @@ class Study(Foresight, Speeds):
         from workbench.carry_out import carry_out
 
         record = self.storage.record(number)
-        record.state, record.process = "running", this_process()
+        record.state, record.process, record.seconds = "running", this_process(), 0.0
         record.prediction = self.foreseen(record)
         self.storage.save(record)
         started = time.time()
@@ -258,7 +258,7 @@ class Study(Foresight, Speeds):
             self._keep_traceback(number)
         if record.state != "complete":
             record.metrics = None
-        record.seconds = time.time() - started
+        record.seconds = (record.seconds or 0.0) + time.time() - started
         self.storage.save(record)
         return Trial(self, record)
 

@@ -15,6 +15,7 @@ from workbench.recipe import Recipe
 from workbench.runtimes import Runtime
 from workbench.steps import Distill, Half, Pack, Prune, Quantize, ShareWeights, Slim, Sparsify, Step
 from workbench.steps.finetune import Training
+from workbench.steps.quantize import FLOATS
 
 HALVINGS = 10
 USUAL_RATE = {"sgd": 0.05, "adam": 1e-3, "adamw": 1e-3}
@@ -81,7 +82,9 @@ class Prospect:
             return self.precision
         q = self.quantize
         ends = "+8" if q.keep_ends and q.weight_bits != 8 else ""
-        return f"{q.mode} {q.weight_bits}{ends}/{q.activation_bits} by {q.granularity}"
+        floats = sorted(name for name, bits in q.layers.items() if bits >= FLOATS)
+        but = f", {' and '.join(floats)} in floats" if floats else ""
+        return f"{q.mode} {q.weight_bits}{ends}/{q.activation_bits} by {q.granularity}{but}"
 
     @property
     def int8(self) -> bool:

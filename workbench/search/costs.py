@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.optimize import nnls
 
 from workbench.evaluation import task_of
 from workbench.recipe import Recipe
@@ -18,32 +19,52 @@ if TYPE_CHECKING:
 
 MARGIN = 1.15  # what does not fit for sure is not begun
 BATCH = 128  # samples of the update that tells how long an epoch takes, before one was seen
+PRIOR = 0.3  # of an epoch of the whole model: what is taken to be left of it where nothing is left to multiply
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds of a trial without training, and of each epoch; medians of what was seen.
+    """Seconds of a trial without training, of each epoch whatever the model, and of each epoch of the whole model.
 
-    The baseline is the first trial of all, which also waits for imports: it counts only where there is no other.
-    Before any training was seen, an epoch is as long as one update on this machine, times the updates in it.
+    An epoch takes a part that stays and one that goes with the multiplications, by non-negative least squares over
+    what was seen. The baseline is the first trial of all, which also waits for imports: it counts only where there is
+    no other. Before any training was seen, an epoch is as long as one update on this machine, times the updates in it.
     """
 
     fixed: float
-    epoch: float
+    least: float
+    whole: float
 
     @classmethod
     def known(cls, study: "Study") -> "Costs":
         """From the trials of a study."""
-        done = [t for t in study.trials if t.state == "complete" and t.seconds]
-        seen = [(epochs(t.recipe), t.seconds or 0.0) for t in done if len(t.recipe)]
-        plain = [seconds for count, seconds in seen if count == 0] or [t.seconds or 0.0 for t in done[:1]]
+        done = [t for t in study.trials if t.state == "complete" and t.seconds and t.metrics]
+        seen = [(epochs(t.recipe), t.metrics.macs, t.seconds or 0.0) for t in done if len(t.recipe) and t.metrics]
+        plain = [seconds for count, _, seconds in seen if count == 0] or [t.seconds or 0.0 for t in done[:1]]
         fixed = float(np.median(plain)) if plain else 0.0
-        each = [max(seconds - fixed, 0.01) / count for count, seconds in seen if count]
-        return cls(fixed, float(np.median(each)) if each else _epoch(study))
+        macs = max(1, done[0].metrics.macs) if done and done[0].metrics else 1
+        trained = [(count, share / macs, max(seconds - fixed, 0.01)) for count, share, seconds in seen if count]
+        one = _epoch(study)
+        # relative to what each took, and the prior as one trial more of the whole model and of nothing
+        rows = [(1.0, 1.0, one), (1.0, 0.0, PRIOR * one)] if len(trained) < 2 else []
+        rows += [(1.0, share, seconds / count) for count, share, seconds in trained]
+        table = np.array([[constant / each, share / each] for constant, share, each in rows])
+        least, more = nnls(table, np.ones(len(rows)))[0]
+        return cls(fixed, float(least), float(least + more))
 
-    def seconds(self, recipe: Recipe) -> float:
-        """What a recipe will take, on the safe side."""
-        return MARGIN * (self.fixed + self.epoch * epochs(recipe))
+    def seconds(self, recipe: Recipe, macs: float = 1.0, done: int = 0) -> float:
+        """What a recipe will take, on the safe side.
+
+        Parameters
+        ----------
+        recipe : Recipe
+        macs : float
+            The share of the model's multiplications that it leaves.
+        done : int
+            So many of its first steps need not be done.
+        """
+        each = self.least + (self.whole - self.least) * min(macs, 1.0)
+        return MARGIN * (self.fixed + each * epochs(recipe, done))
 
 
 @functools.cache
@@ -61,10 +82,10 @@ def _epoch(study: "Study") -> float:
     return spent * len(train) / len(labels)
 
 
-def epochs(recipe: Recipe) -> float:
-    """Passes over the training set, of all steps together."""
+def epochs(recipe: Recipe, done: int = 0) -> float:
+    """Passes over the training set, of all steps together but for those that are done."""
     count = 0.0
-    for step in recipe:
+    for step in recipe.steps[done:]:
         if isinstance(step, Training):
             rounds = step.rounds if isinstance(step, Sparsify) and step.method in ("iterative", "lottery") else 1
             assistants = 1 + step.assistants if isinstance(step, Distill) else 1

@@ -42,6 +42,8 @@ class Quantity:
 
 
 SCALED = 0.10  # of accuracy, or of a score's utility: what counts as the whole way from the baseline to the reference
+LEAST = 1e-12  # of a figure whose logarithm is taken
+FOLD = 100.0  # times smaller or faster: what counts as the whole way from the baseline to the ideal
 SCORES = ("accuracy", "accuracy_drop", "score", "score_drop")
 TITLES = {
     "score_drop": "score lost",
@@ -206,18 +208,21 @@ def hypervolume(points: np.ndarray) -> float:
 def normalized(values: Sequence[float], goal: Goal, baseline: Metrics) -> list[float]:
     """Objectives on one scale: 0 is ideal, 1 the baseline's own figure; for accuracy 10 points below the baseline.
 
-    Accuracy: share of 10 points lost; any other score likewise, by its utility. What is better less: a share of the
-    baseline's. What is better more: the baseline's over it.
+    Accuracy: share of 10 points lost; any other score likewise, by its utility. Everything else counts by how many
+    times better it is, up to a hundred times, each doubling alike: half the bytes are worth as much where little is
+    left as they were at first.
     """
     out = []
     for name, value in zip(goal.objectives, values, strict=True):
-        own = QUANTITIES[name].measured(baseline, baseline) or 1.0
+        quantity = QUANTITIES[name]
+        own = quantity.measured(baseline, baseline) or 1.0
         if name in ("accuracy", "score"):
-            out.append(max(0.0, (QUANTITIES[name].measured(baseline, baseline) or 0.0) - value) / SCALED)
+            out.append(max(0.0, (quantity.measured(baseline, baseline) or 0.0) - value) / SCALED)
         elif name in ("accuracy_drop", "score_drop"):
             out.append(max(0.0, value / SCALED))
         else:
-            out.append(value / own if QUANTITIES[name].better < 0 else own / max(value, 1e-12))
+            times = own / max(value, LEAST) if quantity.better < 0 else max(value, LEAST) / own
+            out.append(max(0.0, 1 - float(np.log(times) / np.log(FOLD))))
     return out
 
 

@@ -4,7 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from workbench.recipe import Recipe
 from workbench.search.space import Dimension, Space
+from workbench.steps import Step
+
+Params = Mapping[str, Any]
 
 KEEP = 3  # of so many recipes, one goes on
 EPOCHS = ".epochs"
@@ -32,34 +36,48 @@ class Rungs:
         self._levels = {d.name: levels for d in trainings if len(levels := _levels(d)) > 1}
         self.height = max((len(levels) for levels in self._levels.values()), default=1)
 
-    def at(self, params: Mapping[str, Any], rung: int) -> dict[str, Any]:
+    def at(self, params: Params, rung: int) -> dict[str, Any]:
         """The same knobs, trained as long as on a rung, from 0 on."""
         longer = {name: self._on(name, rung) for name in self._levels if name in params}
         return {**params, **longer}
 
-    def of(self, params: Mapping[str, Any]) -> int | None:
+    def of(self, params: Params) -> int | None:
         """The rung that knobs are on; None where they don't train, or for other times."""
         trained = {name: params[name] for name in self._levels if name in params}
         places = (r for r in range(self.height) if trained == {name: self._on(name, r) for name in trained})
         return next(places, None) if trained else None
 
-    def promotable(self, done: Sequence[tuple[Mapping[str, Any], float]]) -> list[dict[str, Any]]:
-        """What deserves to be trained for longer: of each rung the best third, the highest rung first.
+    def promotable(self, done: Sequence[tuple[Params, float]]) -> list[tuple[Params, Params]]:
+        """What deserves to be trained for longer, and until when: of each rung the best third, the highest rung first.
 
         Parameters
         ----------
         done : sequence of (params, score)
             Trials that were measured; a higher score is better.
         """
-        found = []
+        found: list[tuple[Params, Params]] = []
         for rung in reversed(range(self.height - 1)):
             here = sorted((d for d in done if self.of(d[0]) == rung), key=lambda d: d[1], reverse=True)
             above = [self._same(params) for params, _ in done if self.of(params) == rung + 1]
             best = [params for params, _ in here[: len(here) // KEEP]]
-            found += [self.at(params, rung + 1) for params in best if self._same(params) not in above]
+            found += [(params, self.at(params, rung + 1)) for params in best if self._same(params) not in above]
         return found
 
-    def table(self, done: Sequence[Mapping[str, Any]]) -> list[Rung]:
+    def further(self, recipe: Recipe, before: Params, after: Params) -> Recipe:
+        """The recipe with another training like its own behind each, for the epochs that it is to have more.
+
+        So a promoted recipe goes on from where it was, instead of being trained from the beginning for longer.
+        """
+        more = {name.removesuffix(EPOCHS): after[name] - before[name] for name in self._levels if name in before}
+        steps: list[Step] = []
+        for place, step in enumerate(recipe):
+            steps.append(step)
+            last = step.key() not in [other.key() for other in recipe.steps[place + 1 :]]
+            if last and more.get(step.key(), 0) > 0:
+                steps.append(step.model_copy(update={"epochs": more[step.key()]}))
+        return Recipe(steps, recipe.seed)
+
+    def table(self, done: Sequence[Params]) -> list[Rung]:
         """How many recipes came to each rung, and how many of them went on."""
         if self.height == 1:
             return []
@@ -73,7 +91,7 @@ class Rungs:
     def _on(self, name: str, rung: int) -> int:
         return self._levels[name][min(rung, len(self._levels[name]) - 1)]
 
-    def _same(self, params: Mapping[str, Any]) -> str:
+    def _same(self, params: Params) -> str:
         return repr(sorted((name, value) for name, value in params.items() if name not in self._levels))
 
 

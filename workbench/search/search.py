@@ -3,7 +3,6 @@
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -16,12 +15,13 @@ from workbench.estimates import Estimate
 from workbench.prediction import CONFIDENCE, Prediction
 from workbench.prediction.probes import measure_probes
 from workbench.prediction.table import measure_table, table_of
-from workbench.recipe import Recipe
+from workbench.prefixes import done
 from workbench.search.budget import Budget
+from workbench.search.candidates import Candidate, Pool
 from workbench.search.costs import Costs
 from workbench.search.goals import QUANTITIES, SCORES, Goal, hypervolume, normalized, violation
 from workbench.search.outcome import Outcome, Progress, measured, points, volume
-from workbench.search.rungs import Rungs
+from workbench.search.rungs import Params, Rungs
 from workbench.search.sampler import Sampler
 from workbench.search.space import Space
 from workbench.sensitivity import Sensitivity, known_sensitivity, sensitivity
@@ -29,8 +29,6 @@ from workbench.sensitivity import Sensitivity, known_sensitivity, sensitivity
 if TYPE_CHECKING:
     from workbench.study import Study
 
-POOL = {"sampled": 12, "random": 12, "near": 24}
-"""Candidates of each round: from Optuna's sampler, by chance, and near the front."""
 DRAWS = 32  # of a prediction's figures
 STOPPED = "The search was stopped by the user."
 LATE = "The time of the search was spent before this trial was done."
@@ -39,7 +37,7 @@ ROUNDS = 20  # of candidates that all turn out impossible, before the search giv
 EVERY, FINE = 3, 10.0  # every third trial, the box of the hypervolume is one point of accuracy high instead of ten
 TOLD = 3  # trials, after which what matters is computed anew
 LOOKS = 3  # candidates of a round that are tried without training before one is carried out
-TABLE_SHARE, TABLE_MOST = 0.1, 60.0  # of the time, and seconds, for the table of speeds
+TABLE_SHARE, TABLE_MOST = 0.05, 60.0  # of the time, and seconds, for the table of speeds
 
 
 def search(
@@ -117,27 +115,16 @@ class _Enough(Exception):
     """So much of the time was for this, and no more."""
 
 
-@dataclass
-class Candidate:
-    """A recipe that might be carried out, with the parameters that made it, and what it promises."""
-
-    recipe: Recipe
-    params: dict[str, Any]
-    prediction: Prediction | None = None
-    promise: float = 0.0
-    promoted: bool = False
-
-
 class Search:
     """One run of a search; `run` goes on until the budget is spent.
 
-    Every round, candidates come from Optuna's sampler, from chance, and from the neighbourhood of the front; all are
-    predicted; those of the largest expected hypervolume improvement for each second that they would take (Emmerich,
-    Giannakoglou & Naujoks 2006, by Monte Carlo; divided by cost as in Snoek, Larochelle & Adams 2012), times the
-    chance that they keep the limits, are tried without their trainings; and the best of them is carried out and
-    measured. What trials cost and what they come to is learned on the way. Trainings are as short as the space has
-    them, and the best third goes on to longer ones, see `workbench.search.rungs`. Where accuracy has no limit, every
-    third trial is chosen as if one point was the most that may be lost, so that the front is fine where it is wanted.
+    Every round, all that `workbench.search.candidates` has are predicted; those of the largest expected hypervolume
+    improvement for each second that they would take (Emmerich, Giannakoglou & Naujoks 2006, by Monte Carlo; divided by
+    cost as in Snoek, Larochelle & Adams 2012), times the chance that they keep the limits, are tried without their
+    trainings; and the best of them is carried out and measured. What trials cost and what they come to is learned on
+    the way. Trainings are as short as the space has them, and the best third may go on to longer ones, see
+    `workbench.search.rungs`. Where accuracy has no limit, every third trial is chosen as if one point was the most
+    that may be lost, so that the front is fine where it is wanted.
 
     Parameters
     ----------
@@ -160,9 +147,10 @@ class Search:
         assert metrics is not None
         self.baseline = metrics
         self.history: list[Progress] = []
-        self.params: dict[int, dict[str, Any]] = {}
+        self.params: dict[int, Params] = {}
         self.importance: dict[str, dict[str, float]] = {}
         self.rungs = Rungs(space)
+        self.pool = Pool(study, goal, space, sampler, self.rungs, self.generator)
         self.tried = {trial.recipe.hash for trial in study.trials if trial.state in ("complete", "failed")}
 
     def run(self, report: Callable[..., None]) -> Outcome:
@@ -199,15 +187,15 @@ class Search:
             return next((c for c in fresh if c and self._new(c)), None)
         costs = Costs.known(self.study)
         for _ in range(ROUNDS):
-            affordable = [c for c in self._pool() if costs.seconds(c.recipe) <= self.budget.left]
-            if longer := [c for c in affordable if c.promoted]:
-                return longer[0]
-            self._judge(affordable, costs)
+            drawn = [c for c in self.pool.drawn(self.params) if self._new(c)]
+            self._predict(drawn, costs)
+            affordable = [c for c in drawn if c.seconds <= self.budget.left]
+            self._judge(affordable)
             best = sorted(affordable, key=lambda c: c.promise, reverse=True)[:LOOKS]
             for candidate in best:
                 self._say(report, f"Looking at {candidate.recipe.describe()}")
                 self._look(candidate)
-            self._judge(best, costs, predicted=True)
+            self._judge(best)
             best = [c for c in best if self._new(c)]
             if best or not affordable:
                 return max(best, key=lambda c: c.promise, default=None)
@@ -219,39 +207,6 @@ class Search:
         except WorkbenchError:  # carried out, it would fail with the same words
             self.tried.add(candidate.recipe.hash)
 
-    def _pool(self) -> list[Candidate]:
-        makers: list[Callable[[], tuple[Recipe, dict[str, Any]] | None]] = []
-        makers += [lambda p=p: self.space.at(p) for p in self.space.solved()]  # type: ignore[misc]
-        makers += POOL["sampled"] * [self.sampler.propose]
-        makers += POOL["random"] * [lambda: self.space.random(self.generator)]
-        front = [t.number for t in Outcome(self.study, self.goal).front if t.number in self.params]
-        if front:
-            near = lambda: self.space.near(self.params[int(self.generator.choice(front))], self.generator)  # noqa: E731
-            makers += POOL["near"] * [near]
-        candidates = [Candidate(*self.space.at(p), promoted=True) for p in self.rungs.promotable(self._scored())]
-        for make in makers:
-            with contextlib.suppress(WorkbenchError):  # knobs that can't be combined make no candidate
-                if made := make():
-                    candidates.append(Candidate(*self.space.at(self.rungs.at(made[1], 0))))
-        unique: dict[str, Candidate] = {}
-        for candidate in candidates:
-            if self._new(candidate):
-                unique.setdefault(candidate.recipe.hash, candidate)
-        return list(unique.values())
-
-    def _scored(self) -> list[tuple[dict[str, Any], float]]:
-        """What was measured, and how good it is: less the more trials beat it, more the more it covers alone."""
-        trials = [t for t in measured(self.study, self.goal) if t.number in self.params]
-        rows = points(self.study, self.goal, trials)
-        scored = []
-        for trial, row in zip(trials, rows, strict=True):
-            beaten = ((rows <= row).all(axis=1) & (rows < row).any(axis=1)).sum()
-            broken = trial.metrics and sum(
-                max(0.0, v) for v in self.goal.violations(trial.metrics, self.baseline).values()
-            )
-            scored.append((self.params[trial.number], hypervolume(row[None]) - beaten - 1e3 * (broken or 0.0)))
-        return scored
-
     def _proposed(self) -> Candidate | None:
         proposed = self.sampler.propose()
         return Candidate(*proposed) if proposed else None
@@ -259,7 +214,18 @@ class Search:
     def _new(self, candidate: Candidate) -> bool:
         return len(candidate.recipe) > 0 and candidate.recipe.hash not in self.tried
 
-    def _judge(self, candidates: Sequence[Candidate], costs: Costs, predicted: bool = False) -> None:
+    def _predict(self, candidates: Sequence[Candidate], costs: Costs) -> None:
+        """Tell of each what it would come to, and how long it would take."""
+        for candidate in candidates:
+            share = 1.0
+            try:
+                candidate.prediction = self.study.predict(candidate.recipe)
+                share = candidate.prediction.macs / max(1, self.baseline.macs)
+            except WorkbenchError:  # what can't be predicted has to be tried by chance
+                candidate.prediction = None
+            candidate.seconds = costs.seconds(candidate.recipe, share, done(self.study, candidate.recipe))
+
+    def _judge(self, candidates: Sequence[Candidate]) -> None:
         """Expected improvement of the front's hypervolume, within the limits, for each second of work."""
         trials = [t for t in measured(self.study, self.goal) if t.metrics and self.goal.kept(t.metrics, self.baseline)]
         scale = self._scale()
@@ -267,11 +233,6 @@ class Search:
         now, feasible = hypervolume(front), len(front) > 0
         noise = stats.norm.ppf((np.arange(DRAWS) + 0.5) / DRAWS)
         for candidate in candidates:
-            if not predicted:
-                try:
-                    candidate.prediction = self.study.predict(candidate.recipe)
-                except WorkbenchError:  # what can't be predicted has to be tried by chance
-                    candidate.prediction = None
             if candidate.prediction is None:
                 candidate.promise = 0.0
                 continue
@@ -281,7 +242,7 @@ class Search:
             improvement = float(np.mean(np.array(gains) * kept))
             likely = float(np.mean(kept))
             wanted = improvement if feasible or not self.goal.limits else likely + improvement
-            candidate.promise = wanted / costs.seconds(candidate.recipe)
+            candidate.promise = wanted / candidate.seconds
 
     def _scale(self) -> np.ndarray:
         """What each objective counts: in every third trial a point of accuracy counts as much as ten else do."""
@@ -323,15 +284,16 @@ class Search:
 
         trial = self.study.run(candidate.recipe, told)
         self.budget.done += 1
-        self.params[trial.number] = candidate.params
         if trial.state == "cancelled":
             if not late:
                 raise Cancelled
             self.study.storage.explain(trial.number, LATE)
-        self._tell(trial.number, candidate.params)
+        if candidate.params:
+            self.params[trial.number] = candidate.params
+            self._tell(trial.number, candidate.params)
         self._progress()
 
-    def _tell(self, number: int, params: dict[str, Any]) -> None:
+    def _tell(self, number: int, params: Params) -> None:
         metrics = self.study.trial(number).metrics
         values = self.goal.values(metrics, self.baseline) if metrics else None
         broken = self.goal.violations(metrics, self.baseline) if metrics else dict.fromkeys(self.goal.limits, np.inf)

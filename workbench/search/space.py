@@ -11,6 +11,7 @@ from workbench.knobs import Knob, knobs
 from workbench.recipe import Recipe
 from workbench.runtimes import Runtime
 from workbench.steps import STEPS, Step
+from workbench.steps.finetune import Training
 
 if TYPE_CHECKING:
     from workbench.sensitivity import Sensitivity
@@ -227,8 +228,9 @@ class Space:
 
     def params(self, recipe: Recipe) -> dict[str, Any] | None:
         """The suggestions that make a recipe; None where it lies outside of the space."""
-        given = {step.key(): step for step in recipe}
-        if len(given) < len(recipe) or list(given) != [name for name in self.steps if name in given]:
+        steps = _merged(recipe)
+        given = {step.key(): step for step in steps}
+        if len(given) < len(steps) or list(given) != [name for name in self.steps if name in given]:
             return None
         found: dict[str, Any] = {}
         for name, dimensions in self.steps.items():
@@ -275,6 +277,20 @@ class Space:
             return dimension.at(float(np.clip(place + REACH * generator.normal(), 0, 1)))
 
         return self.made(moved)
+
+
+def _merged(recipe: Recipe) -> list[Step]:
+    """The steps, with trainings that only go on from the one before taken as one of all their epochs."""
+    steps: list[Step] = []
+    for step in recipe:
+        before = steps[-1] if steps else None
+        if isinstance(step, Training) and isinstance(before, Training):
+            longer = step.model_copy(update={"epochs": before.epochs})
+            if longer == before:
+                steps[-1] = step.model_copy(update={"epochs": before.epochs + step.epochs})
+                continue
+        steps.append(step)
+    return steps
 
 
 def _switch(step: str) -> Dimension:

@@ -80,9 +80,17 @@ def test_what_the_study_does_not_measure_is_refused(baseline: Metrics) -> None:
 def test_the_baseline_is_at_the_edge_and_the_ideal_at_the_origin(baseline: Metrics) -> None:
     goal = Goal.of(["accuracy", "size_bytes", "speedup"], None, baseline)
     assert normalized([baseline.accuracy.value, baseline.size_bytes, 1.0], goal, baseline) == [0, 1, 1]
-    assert normalized([baseline.accuracy.value - 0.05, baseline.size_bytes / 4, 2.0], goal, baseline) == pytest.approx(
-        [0.5, 0.25, 0.5]
-    )
+    assert normalized(
+        [baseline.accuracy.value - 0.05, baseline.size_bytes / 10, 10.0], goal, baseline
+    ) == pytest.approx([0.5, 0.5, 0.5])
+    assert normalized([1.0, baseline.size_bytes / 100, 1000.0], goal, baseline) == pytest.approx([0, 0, 0])
+
+
+def test_each_doubling_counts_alike(baseline: Metrics) -> None:
+    goal = Goal.of(["size_bytes", "latency"], None, baseline)
+    assert baseline.latency is not None
+    rows = [normalized([baseline.size_bytes / n, baseline.latency.value / n], goal, baseline) for n in (1, 2, 4, 8)]
+    assert np.ptp(np.diff(np.array(rows), axis=0)) == pytest.approx(0, abs=1e-9)
 
 
 def test_the_hypervolume_is_that_of_the_union_of_boxes() -> None:

@@ -1,5 +1,6 @@
 """Successive halving: many recipes train a little, the best third of them longer."""
 
+from workbench import Distill, Recipe
 from workbench.runtimes import RUNTIMES
 from workbench.search.rungs import Rung, Rungs
 from workbench.search.space import Space
@@ -28,15 +29,15 @@ def test_the_best_third_goes_on_and_only_once() -> None:
     rungs = Rungs(Space.of(None, ORT))
     done = [(at(ratio / 10, 1), float(ratio)) for ratio in range(1, 7)]
     assert rungs.promotable(done[:2]) == []
-    assert rungs.promotable(done) == [at(0.6, 2), at(0.5, 2)]
+    assert rungs.promotable(done) == [(at(0.6, 1), at(0.6, 2)), (at(0.5, 1), at(0.5, 2))]
     done.append((at(0.6, 2), 6.5))
-    assert rungs.promotable(done) == [at(0.5, 2)]
+    assert rungs.promotable(done) == [(at(0.5, 1), at(0.5, 2))]
 
 
 def test_the_highest_rung_is_served_first_and_nothing_climbs_above_it() -> None:
     rungs = Rungs(Space.of(None, ORT))
     done = [(at(ratio / 10, epochs), float(ratio)) for ratio in range(1, 4) for epochs in (1, 2)]
-    assert rungs.promotable(done) == [at(0.3, 3)]
+    assert rungs.promotable(done) == [(at(0.3, 2), at(0.3, 3))]
     assert rungs.promotable([*done, (at(0.3, 3), 4.0)]) == []
 
 
@@ -48,3 +49,26 @@ def test_the_table_counts_recipes_not_trials() -> None:
 
 def test_a_space_without_training_has_no_rungs() -> None:
     assert Rungs(Space.of({"distill": False}, ORT)).table([{"prune": True}]) == []
+
+
+def test_a_promoted_recipe_goes_on_from_where_it_was_and_is_known_as_one_of_all_its_epochs() -> None:
+    space = Space.of(None, ORT)
+    rungs = Rungs(space)
+    first, before = space.at({**at(0.5, 1), "quantize": True})
+    after = rungs.at(before, 1)
+    second = rungs.further(first, before, after)
+    third = rungs.further(second, after, rungs.at(after, 2))
+    assert [(step.key(), getattr(step, "epochs", None)) for step in third] == [
+        ("prune", None),
+        ("distill", 1),
+        ("distill", 1),
+        ("distill", 1),
+        ("quantize", None),
+    ]
+    assert space.params(second) == space.params(space.at(after)[0])
+    assert space.params(third) == space.params(space.at(rungs.at(after, 2))[0])
+
+
+def test_trainings_that_differ_in_more_than_epochs_are_not_one() -> None:
+    space = Space.of(None, ORT)
+    assert space.params(Recipe([Distill(epochs=1), Distill(epochs=1, temperature=2.0)])) is None

@@ -183,7 +183,8 @@ def test_an_unknown_sampler_and_a_storage_that_is_none_are_refused(study: Study)
 def test_costs_are_learned_from_trials(study: Study) -> None:
     costs = Costs.known(study)
     plain, trained = Recipe([Prune()]), Recipe([Prune(), Distill(epochs=4)])
-    assert 0 < costs.seconds(plain) < costs.seconds(trained)
+    assert 0 < costs.seconds(plain) < costs.seconds(trained, macs=0.1) < costs.seconds(trained)
+    assert costs.seconds(trained, done=2) == costs.seconds(plain)
     assert epochs(trained) == 4
     assert epochs(Recipe([Sparsify(method="iterative", rounds=3, epochs=2)])) == 6
 

@@ -1,0 +1,99 @@
+"""What recipes share as far as a training is trained once, and nothing that they come to differs for it."""
+
+import copy
+from pathlib import Path
+
+import pytest
+
+from workbench import Dataset, Distill, Finetune, Prune, Quantize, Recipe, Study
+from workbench.prefixes import Start, begun, done, forget, keep
+from workbench.steps import Half, Pack, Slim
+from workbench.steps.base import Step, Work
+
+TRAINED = [Prune(ratio=0.5), Distill(epochs=1)]
+FOUR = [Quantize(weight_bits=4, activation_bits=8, simulate=True), Finetune(epochs=1)]
+RECIPES = {
+    "int8": (TRAINED, [Quantize()]),
+    "another training": (TRAINED, [Finetune(epochs=1), Quantize()]),
+    "from 4 bits, packed": (FOUR, [Pack()]),
+    "from slimmed channels, int8": ([Slim(epochs=1)], [Finetune(epochs=1), Quantize()]),
+}
+
+
+@pytest.fixture
+def study(few_digits: Dataset, tmp_path: Path) -> Study:
+    forget()
+    return Study("lenet300", few_digits, path=tmp_path / "study")
+
+
+def _epochs(study: Study, recipe: Recipe) -> list[float]:
+    """What was trained while a recipe was carried out."""
+    told: list[dict] = []
+    trial = study.run(recipe, told.append)
+    assert trial.state == "complete", trial.reason
+    return [facts["epoch"] for facts in told if "accuracy" in facts and "epoch" in facts]
+
+
+@pytest.mark.parametrize(("beginning", "ending"), RECIPES.values(), ids=RECIPES)
+def test_the_weights_the_file_and_the_curve_are_those_of_doing_all_of_it(
+    study: Study, few_digits: Dataset, tmp_path: Path, beginning: list[Step], ending: list[Step]
+) -> None:
+    recipe = Recipe([*beginning, *ending], seed=3)
+    study.run(Recipe([*beginning, Finetune(epochs=1, learning_rate=1e-4)], seed=3))
+    assert done(study, recipe) == len(beginning)
+    short = study.run(recipe)
+    forget()
+    whole = Study("lenet300", few_digits, path=tmp_path / "other").run(recipe)
+    assert short.artifact is not None and whole.artifact is not None
+    assert short.weight_hash == whole.weight_hash and short.artifact.read_bytes() == whole.artifact.read_bytes()
+    assert short.notes == whole.notes
+    curves = [[facts["accuracy"] for facts in trial.progress if "accuracy" in facts] for trial in (short, whole)]
+    assert curves[0] == curves[1] != []
+
+
+def test_what_is_shared_is_not_trained_again_and_its_seconds_count(study: Study) -> None:
+    first = Recipe([*TRAINED, Quantize()])
+    assert _epochs(study, first) == [1.0]
+    assert _epochs(study, Recipe(TRAINED)) == []
+    assert (study.trials[-1].seconds or 0.0) > begun(study, first).seconds > 0
+
+
+def test_a_recipe_that_was_complete_is_done_anew_from_its_first_step(study: Study) -> None:
+    recipe = Recipe([*TRAINED, Quantize()])
+    assert _epochs(study, recipe) == _epochs(study, recipe) == [1.0]
+
+
+def _kept(study: Study, recipe: Recipe) -> None:
+    keep(study, recipe, Start(Work(copy.deepcopy(study.module)), len(recipe)))
+
+
+def test_another_seed_other_knobs_and_another_study_share_nothing(
+    study: Study, few_digits: Dataset, tmp_path: Path
+) -> None:
+    _kept(study, Recipe(TRAINED))
+    assert done(study, Recipe([*TRAINED, Quantize()])) == 2
+    assert done(study, Recipe(TRAINED, seed=1)) == 0
+    assert done(study, Recipe([Prune(ratio=0.6), *TRAINED[1:]])) == 0
+    assert done(Study("lenet300", few_digits, path=tmp_path / "other"), Recipe(TRAINED)) == 0
+
+
+def test_only_what_trains_is_kept(study: Study) -> None:
+    _kept(study, Recipe([Prune(ratio=0.5)]))
+    assert done(study, Recipe([Prune(ratio=0.5), Half()])) == 0
+
+
+def test_what_was_not_used_for_longest_is_forgotten(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, third = (Recipe([Prune(ratio=ratio), *TRAINED[1:]]) for ratio in (0.1, 0.2, 0.3))
+    monkeypatch.setattr("workbench.prefixes.MOST", 2 * Start(Work(study.module)).bytes)
+    for recipe in (first, second):
+        _kept(study, recipe)
+    begun(study, first)
+    _kept(study, third)
+    assert [done(study, recipe) for recipe in (first, second, third)] == [2, 0, 2]
+
+
+def test_a_copy_is_given_so_that_no_trial_changes_what_others_begin_with(study: Study) -> None:
+    _kept(study, Recipe(TRAINED))
+    for parameter in begun(study, Recipe(TRAINED)).work.module.parameters():
+        parameter.data.zero_()
+    assert any(parameter.any() for parameter in begun(study, Recipe(TRAINED)).work.module.parameters())

@@ -1,0 +1,130 @@
+"""Recipes that a search might carry out next: proposed, by chance, near the front, and what trained ones lead to."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.errors import WorkbenchError
+from workbench.prediction import Prediction
+from workbench.prefixes import done
+from workbench.recipe import Recipe
+from workbench.search.goals import Goal, hypervolume
+from workbench.search.outcome import Outcome, measured, points
+from workbench.search.rungs import Params, Rungs
+from workbench.search.sampler import Sampler
+from workbench.search.space import Space
+from workbench.steps import Quantize
+from workbench.steps.quantize import FLOATS
+
+if TYPE_CHECKING:
+    from workbench.study import Study
+
+COUNTS = {"sampled": 12, "random": 24, "near": 48}
+"""Candidates of each round: from Optuna's sampler, by chance, and near the front."""
+RESTORED = 2  # layers at most that are left in floats, the most sensitive first
+
+
+@dataclass
+class Candidate:
+    """A recipe that might be carried out, with the parameters that made it, {} where the space doesn't have it."""
+
+    recipe: Recipe
+    params: Params
+    prediction: Prediction | None = None
+    promise: float = 0.0
+    seconds: float = 0.0
+    """What it would take."""
+
+
+@dataclass
+class Pool:
+    """Where the candidates of a search come from.
+
+    Each begins with the shortest training that the space has. Those of the best third may go on for longer, and what
+    was trained in this process may end otherwise: not quantized, quantized, or with its most sensitive layers in
+    floats. Both begin with what is trained already, see `workbench.prefixes`.
+    """
+
+    study: "Study"
+    goal: Goal
+    space: Space
+    sampler: Sampler
+    rungs: Rungs
+    generator: np.random.Generator
+
+    def drawn(self, params: Mapping[int, Params]) -> list[Candidate]:
+        """Candidates, none twice.
+
+        Parameters
+        ----------
+        params : mapping
+            Of the trials of this search that were measured, by number.
+        """
+        candidates = [*self._longer(params), *self._otherwise(params)]
+        for make in self._makers(params):
+            with contextlib.suppress(WorkbenchError):  # knobs that can't be combined make no candidate
+                if made := make():
+                    candidates.append(Candidate(*self.space.at(self.rungs.at(made[1], 0))))
+        return list({candidate.recipe.hash: candidate for candidate in reversed(candidates)}.values())
+
+    def _makers(self, params: Mapping[int, Params]) -> list[Callable[[], tuple[Recipe, dict[str, Any]] | None]]:
+        makers: list[Callable[[], tuple[Recipe, dict[str, Any]] | None]] = []
+        makers += [lambda p=p: self.space.at(p) for p in self.space.solved()]  # type: ignore[misc]
+        makers += COUNTS["sampled"] * [self.sampler.propose]
+        makers += COUNTS["random"] * [lambda: self.space.random(self.generator)]
+        front = [t.number for t in Outcome(self.study, self.goal).front if t.number in params]
+        if front:
+            near = lambda: self.space.near(params[int(self.generator.choice(front))], self.generator)  # noqa: E731
+            makers += COUNTS["near"] * [near]
+        return makers
+
+    def _longer(self, params: Mapping[int, Params]) -> Iterator[Candidate]:
+        """The best third of each rung, trained on."""
+        recipes = {id(params[t.number]): t.recipe for t in self.study.trials if t.number in params}
+        for before, after in self.rungs.promotable(self._scored(params)):
+            with contextlib.suppress(WorkbenchError):
+                yield Candidate(self.rungs.further(recipes[id(before)], before, after), after)
+
+    def _otherwise(self, params: Mapping[int, Params]) -> Iterator[Candidate]:
+        """What is trained already, with other steps behind."""
+        if "quantize" not in self.space.steps:
+            return
+        for trial in measured(self.study, self.goal):
+            count = done(self.study, trial.recipe)
+            if not count or trial.number not in params:
+                continue
+            for quantize in self._quantizations():
+                with contextlib.suppress(WorkbenchError):
+                    recipe = Recipe([*trial.recipe.steps[:count], *quantize], trial.recipe.seed)
+                    inside = not any(step.layers for step in quantize)
+                    here = self.space.at({**params[trial.number], "quantize": bool(quantize)})[1] if inside else {}
+                    yield Candidate(recipe, here)
+
+    def _quantizations(self) -> list[list[Quantize]]:
+        """None, that of the space, and that with one or more layers in floats, as accuracy-aware quantization ends."""
+        plain = next((s for s in self.space.at({"quantize": True})[0] if isinstance(s, Quantize)), Quantize())
+        found: list[list[Quantize]] = [[], [plain]]
+        sensitivity = self.space.sensitivity
+        if sensitivity is not None and not plain.layers and plain.mode == "static":
+            layers = sensitivity.grid("bits")[0]
+            worst = sorted(layers, key=lambda n: sensitivity.error("bits", n, plain.weight_bits), reverse=True)
+            for count in range(1, min(RESTORED, len(worst) - 1) + 1):
+                found.append([plain.model_copy(update={"layers": dict.fromkeys(worst[:count], FLOATS)})])
+        return found if "quantize" not in self.space.always else found[1:]
+
+    def _scored(self, params: Mapping[int, Params]) -> list[tuple[Params, float]]:
+        """What was measured, and how good it is: less the more trials beat it, more the more it covers alone."""
+        baseline = self.study.baseline.metrics
+        assert baseline is not None
+        trials = [t for t in measured(self.study, self.goal) if t.number in params]
+        rows = points(self.study, self.goal, trials)
+        scored = []
+        for trial, row in zip(trials, rows, strict=True):
+            beaten = ((rows <= row).all(axis=1) & (rows < row).any(axis=1)).sum()
+            over = self.goal.violations(trial.metrics, baseline).values() if trial.metrics else []
+            broken = sum(max(0.0, value) for value in over)
+            scored.append((params[trial.number], hypervolume(row[None]) - beaten - 1e3 * broken))
+        return scored
