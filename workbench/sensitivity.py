@@ -1,7 +1,7 @@
 """Sensitivity: how much a model suffers when one layer alone is pruned or gets fewer bits. Score once, solve often."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -239,7 +239,12 @@ class Sensitivity:
         return ratios
 
 
-def sensitivity(study: "Study", importance: str = "l2", report: Report = lambda **facts: None) -> Sensitivity:
+def sensitivity(
+    study: "Study",
+    importance: str = "l2",
+    report: Report = lambda **facts: None,
+    bits: Sequence[int] = BITS,
+) -> Sensitivity:
     """Prune and round each layer alone, and look at what the whole model then answers.
 
     Kept in the study's folder by the hash of the weights: what was measured once, also by a run that was broken off,
@@ -252,6 +257,8 @@ def sensitivity(study: "Study", importance: str = "l2", report: Report = lambda 
         Which channels go first, as in `Prune`.
     report : callable
         Told of the progress; may raise `Cancelled`.
+    bits : sequence of int
+        What layers are rounded to, of `BITS`.
 
     Raises
     ------
@@ -290,9 +297,10 @@ def sensitivity(study: "Study", importance: str = "l2", report: Report = lambda 
             edit = group.edit(sorted(order[:gone].tolist()))
             planned.append(("ratio", group.name, ratio, lambda edit=edit: _pruned(study.module, inputs[:2], edit)))  # type: ignore[misc]
     for name in layers:
-        for bits in BITS:
-            planned.append(("bits", name, bits, lambda n=name, b=bits: _rounded(module, study.module, n, b)))  # type: ignore[misc]
-    planned.sort(key=lambda plan: COARSE.index(plan[2]) if plan[2] in COARSE else len(COARSE))
+        for width in bits:
+            planned.append(("bits", name, width, lambda n=name, b=width: _rounded(module, study.module, n, b)))  # type: ignore[misc]
+    first = COARSE if set(COARSE) & set(bits) else (*COARSE, *bits)
+    planned.sort(key=lambda plan: first.index(plan[2]) if plan[2] in first else len(first))
     for place, (kind, layer, value, change) in enumerate(planned):
         report(share=place / len(planned), message=f"Sensitivity: {layer}, {_said(kind, value)}")
         if not store.has(kind, layer, value):

@@ -157,6 +157,7 @@ def measure_probes(
     study: "Study",
     report: Callable[..., None] = lambda **facts: None,
     seconds: float = 0.0,
+    wanted: Callable[[Recipe], bool] = lambda recipe: True,
     importances: Sequence[str] | None = None,
 ) -> Probes:
     """Try every recipe of the ladder that was not tried yet, then families of prunings as long as there is time.
@@ -168,16 +169,18 @@ def measure_probes(
         Told of the progress; may raise `Cancelled`.
     seconds : float
         For the families.
+    wanted : callable
+        Which of all recipes are worth trying.
     importances : sequence of str, optional
         Of the families; all that are quick to compute, if left out.
     """
-    known, recipes = probes_of(study), ladder(study)
+    known, recipes = probes_of(study), [recipe for recipe in ladder(study) if wanted(recipe)]
     began = time.monotonic()
     for place, recipe in enumerate(recipes):
         report(share=place / len(recipes) / 2, message=f"Trying {recipe.describe()}")
         try_out(study, known, recipe, {})
     seen: dict[tuple, Probe] = {}
-    for recipe in families(study, importances) if seconds > 0 else ():
+    for recipe in filter(wanted, families(study, importances)) if seconds > 0 else ():
         spent = (time.monotonic() - began) / seconds
         if spent > 1:
             break

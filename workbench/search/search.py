@@ -24,7 +24,7 @@ from workbench.search.outcome import Outcome, Progress, measured, points, volume
 from workbench.search.rungs import Params, Rungs
 from workbench.search.sampler import Sampler
 from workbench.search.space import Space
-from workbench.sensitivity import Sensitivity, known_sensitivity, sensitivity
+from workbench.sensitivity import BITS, Sensitivity, known_sensitivity, sensitivity
 
 if TYPE_CHECKING:
     from workbench.study import Study
@@ -37,6 +37,8 @@ ROUNDS = 20  # of candidates that all turn out impossible, before the search giv
 EVERY, FINE = 3, 10.0  # every third trial, the box of the hypervolume is one point of accuracy high instead of ten
 TOLD = 3  # trials, after which what matters is computed anew
 LOOKS = 3  # candidates of a round that are tried without training before one is carried out
+UNTIL = {"sensitivity": 0.15, "probes": 0.2, "table": 0.3}
+"""Until when, as a share of the time, each of these may be measured; not all of it is, where time is short."""
 TABLE_SHARE, TABLE_MOST = 0.05, 60.0  # of the time, and seconds, for the table of speeds
 
 
@@ -101,13 +103,14 @@ def _prepared(study: "Study", budget: Budget, space: Space, report: Callable[...
     seconds = min(TABLE_MOST, TABLE_SHARE * budget.seconds) if budget.seconds else TABLE_MOST
     if study.dataset.task == "classification":  # only its accuracy can be predicted, of all scores
         with contextlib.suppress(_Enough):
-            sensitivity(study, report=until(0.2))
+            bits = [width for width in BITS if width in space.bits()]
+            sensitivity(study, report=until(UNTIL["sensitivity"]), bits=bits)
         with contextlib.suppress(_Enough):
             trying = float(budget.trials or seconds / 2)  # where trials are counted, a second for each
-            measure_probes(study, until(0.3), trying, space.importances())
+            measure_probes(study, until(UNTIL["probes"]), trying, space.covers, space.importances())
     with contextlib.suppress(_Enough):
         if not table_of(study).rows:
-            measure_table(study, seconds, until(0.4))
+            measure_table(study, seconds, until(UNTIL["table"]))
     return known_sensitivity(study)
 
 

@@ -211,6 +211,30 @@ class Space:
         dimension = self.steps.get("prune", {}).get("prune.importance")
         return list(dimension.choices) if dimension else []
 
+    def covers(self, recipe: Recipe) -> bool:
+        """Whether the steps of a recipe, and what they choose, are in the space, however far they go in its ranges.
+
+        As a probe says as much of what is computed as of what is simulated, that makes no difference.
+        """
+        for step in recipe:
+            if step.key() not in self.steps:
+                return False
+            for dimension in self.steps[step.key()].values():
+                knob = dimension.name.split(".")[1]
+                chosen = dimension.choices and knob in type(step).model_fields and knob != "simulate"
+                if chosen and getattr(step, knob) not in dimension.choices:
+                    return False
+        return True
+
+    def bits(self) -> set[int]:
+        """What it may round weights to."""
+        return {
+            int(width)
+            for dimension in self.steps.get("quantize", {}).values()
+            if dimension.name == "quantize.weight_bits" or dimension.name.startswith(f"quantize{OWN}")
+            for width in dimension.choices or range(int(dimension.low), int(dimension.high) + 1)
+        }
+
     def solved(self) -> list[dict[str, Any]]:
         """What a solver advises, by the names of dimensions: ratios by layer, each without and with training."""
         prune = self.steps.get("prune", {})

@@ -9,7 +9,7 @@ from workbench import Distill, Prune, Quantize, Recipe, WorkbenchError
 from workbench.knobs import knobs
 from workbench.runtimes import RUNTIMES
 from workbench.search.space import USUAL, Space
-from workbench.steps import STEPS
+from workbench.steps import STEPS, ShareWeights
 
 ORT = RUNTIMES["onnxruntime"]
 
@@ -138,3 +138,12 @@ def test_what_a_solver_advises_is_among_the_first_candidates() -> None:
 def test_an_allocation_that_there_is_not_is_refused(wishes: dict) -> None:
     with pytest.raises(WorkbenchError):
         Space.of(wishes, ORT, Solver())  # type: ignore[arg-type]
+
+
+def test_a_space_covers_recipes_of_its_choices_whatever_their_ratio() -> None:
+    space = Space.of(None, ORT)
+    assert space.covers(Recipe([Prune(ratio=0.95), Quantize(simulate=True)]))
+    assert space.bits() == {8}
+    for step in (Prune(granularity="weight"), Quantize(weight_bits=4, simulate=True), ShareWeights()):
+        assert not space.covers(Recipe([step]))
+    assert Space.of({"quantize.layers": [8, 4]}, ORT, layers={"quantize": ["fc1"]}).bits() == {8, 4}

@@ -1,0 +1,82 @@
+"""Where the next recipes of a search come from: what was trained is made use of, in more than one way."""
+
+import numpy as np
+import pytest
+
+from workbench import Dataset, Quantize, Recipe, Study, Trial
+from workbench.prefixes import done, forget
+from workbench.search.candidates import Candidate, Pool
+from workbench.search.goals import Goal
+from workbench.search.rungs import Params, Rungs
+from workbench.search.sampler import Sampler
+from workbench.search.space import Space
+from workbench.sensitivity import sensitivity
+from workbench.steps.quantize import FLOATS
+
+STARTS = [{"prune": True, "prune.ratio": ratio, "distill": True, "distill.epochs": 1} for ratio in (0.3, 0.6, 0.8)]
+
+
+@pytest.fixture(scope="module")
+def pool(few_digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Pool:
+    """Of a search on LeNet-300-100 that has measured three recipes with training."""
+    forget()
+    study = Study("lenet300", few_digits, path=tmp_path_factory.mktemp("studies") / "lenet300")
+    space = Space.of(None, study.runtime, sensitivity(study, bits=[8]))
+    for start in STARTS:
+        assert study.run(space.at({**start, "quantize": True})[0]).state == "complete"
+    assert study.baseline.metrics is not None
+    goal = Goal.of(["accuracy", "size_bytes"], None, study.baseline.metrics)
+    sampler = Sampler(study.path / "search.db", "test", goal, space)
+    return Pool(study, goal, space, sampler, Rungs(space), np.random.default_rng(0))
+
+
+@pytest.fixture(scope="module")
+def drawn(pool: Pool) -> list[Candidate]:
+    return pool.drawn(_params(pool))
+
+
+def _params(pool: Pool) -> dict[int, Params]:
+    return {trial.number: pool.space.at(start)[1] for trial, start in zip(_trials(pool), STARTS, strict=True)}
+
+
+def _trials(pool: Pool) -> list[Trial]:
+    return pool.study.trials[1:]
+
+
+def test_none_is_drawn_twice_and_all_but_those_that_go_on_train_as_little_as_can_be(
+    pool: Pool, drawn: list[Candidate]
+) -> None:
+    assert len({candidate.recipe.hash for candidate in drawn}) == len(drawn) > 50
+    longer = [c for c in drawn if c.params.get("distill") and c.params["distill.epochs"] > 1]
+    assert [c.params["distill.epochs"] for c in longer] == [2]
+
+
+def test_what_goes_on_begins_with_what_is_trained_already(pool: Pool, drawn: list[Candidate]) -> None:
+    (longer,) = (c for c in drawn if c.params.get("distill") and c.params["distill.epochs"] > 1)
+    assert [step.key() for step in longer.recipe] == ["prune", "distill", "distill", "quantize"]
+    assert done(pool.study, longer.recipe) == 2
+
+
+def test_what_is_trained_may_end_without_quantization_or_with_the_worst_layers_in_floats(
+    pool: Pool, drawn: list[Candidate]
+) -> None:
+    hashes = {candidate.recipe.hash for candidate in drawn}
+    sensitivity = pool.space.sensitivity
+    assert sensitivity is not None
+    worst = max(sensitivity.grid("bits")[0], key=lambda layer: sensitivity.error("bits", layer, 8))
+    for trial in _trials(pool):
+        trained, quantize = trial.recipe.steps[:2], trial.recipe.steps[2]
+        assert Recipe(trained).hash in hashes
+        restored = quantize.model_copy(update={"layers": {worst: FLOATS}})
+        assert Recipe([*trained, restored]).hash in hashes
+
+
+def test_what_is_outside_of_the_space_is_not_told_to_the_sampler(drawn: list[Candidate]) -> None:
+    outside = [c for c in drawn if any(isinstance(step, Quantize) and step.layers for step in c.recipe)]
+    assert outside and all(candidate.params == {} for candidate in outside)
+
+
+def test_another_process_has_nothing_to_go_on_with(pool: Pool) -> None:
+    forget()
+    later = pool.drawn(_params(pool))
+    assert not any(candidate.params == {} for candidate in later)
