@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern, WhiteKernel
 
 from workbench.estimates import Estimate
 from workbench.prediction.base import CONFIDENCE
@@ -18,7 +18,8 @@ HALF_WAY = 120.0  # updates of Adam at its usual rate, after whose square root t
 CAPACITY = 0.25  # of the logarithm of the share of parameters that is left: what the best logit falls by
 SCALES = np.array([2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5])
 """How far two recipes have to lie apart, feature by feature, to say little of each other."""
-DEVIATION, NOISE = 0.8, 0.25  # of a logit, about the rule of thumb and about a repetition, before any trial
+COMMON, SLOPE = 0.35, 0.17  # of a logit: how far off the rule is for a whole task, and for each feature of it
+DEVIATION, NOISE = 0.4, 0.25  # the same for single recipes, beyond what the task tells, and for repetitions
 FEWEST = 4  # trials, from which on these are learned, too
 FURTHEST = 3.0  # logits that one trial may tell against the rule: a collapse is one of its own
 
@@ -53,8 +54,8 @@ class Recovery:
     and that this logit is the baseline's plus :math:`\ln(p) / 4`: LeNet-5 on MNIST lost an eighth of the logarithm,
     ResNet-20 on CIFAR-10 a third to a half.
 
-    Before any trial, intervals are as wide as the rule is rough; each trial says how far off it was, for recipes like
-    its own most.
+    Before any trial, intervals are as wide as the rule is rough. Each trial says how far off it was: for the task as a
+    whole by a line over all features, as one is harder than another, and most for recipes like its own.
 
     Parameters
     ----------
@@ -67,8 +68,10 @@ class Recovery:
 
     def __init__(self, top: float, trials: Sequence[Trained], reached: Sequence[float]):
         self.top = top
-        kernel = ConstantKernel(DEVIATION**2, (0.05, 4.0)) * Matern(1.0, (0.3, 10.0), nu=1.5) + WhiteKernel(
-            NOISE**2, (1e-3, 0.5)
+        kernel = (
+            ConstantKernel(SLOPE**2, "fixed") * DotProduct(COMMON / SLOPE, "fixed")
+            + ConstantKernel(DEVIATION**2, (0.04, 4.0)) * Matern(1.5, (0.3, 5.0), nu=1.5)
+            + WhiteKernel(NOISE**2, (1e-2, 0.5))
         )
         learn = "fmin_l_bfgs_b" if len(trials) >= FEWEST else None
         self._process = GaussianProcessRegressor(kernel, alpha=1e-6, optimizer=learn)
