@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.search.goals import QUANTITIES, Goal, hypervolume, normalized
+from workbench.search.goals import QUANTITIES, SCORES, Goal, hypervolume, normalized
 from workbench.search.rungs import Rung
 
 if TYPE_CHECKING:
@@ -62,8 +62,14 @@ class Outcome:
 
     @property
     def best(self) -> "Trial | None":
-        """The front's best by the first objective; None where no trial keeps the limits."""
+        """The front's best by the first objective; None where no trial keeps the limits.
+
+        Where accuracy is first and has a limit, all that keep it are accurate enough: then it is the trial that covers
+        the most by itself.
+        """
         front = self.front
+        if front and self.goal.objectives[0] in SCORES and set(self.goal.limits) & set(SCORES):
+            return max(front, key=lambda trial: hypervolume(points(self.study, self.goal, [trial])))
         return front[0] if front else None
 
     @property

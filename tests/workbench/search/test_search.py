@@ -173,6 +173,24 @@ def test_every_sampler_proposes_recipes_of_the_space(sampler: str, study: Study)
     assert asked.known == {0, 1, 2, 3}
 
 
+def test_where_accuracy_has_a_limit_the_best_is_not_the_most_accurate_but_what_covers_most(study: Study) -> None:
+    integers = study.run(Recipe([Quantize()]))
+    found = {
+        objectives: Outcome(study, Goal.of(objectives, limits, _measured(study))).best
+        for objectives, limits in (
+            (("accuracy", "size_bytes"), None),
+            (("accuracy", "size_bytes", "macs"), {"accuracy_drop": 0.5}),
+            (("size_bytes", "accuracy"), {"accuracy_drop": 0.5}),
+        )
+    }
+    accurate, covering, smallest = found.values()
+    assert accurate and covering and smallest and accurate.metrics
+    assert accurate.metrics.score.value == max(t.metrics.score.value for t in study.trials if t.metrics)
+    assert covering.number == integers.number
+    sizes = {t.number: t.metrics.size_bytes for t in study.trials if t.metrics}
+    assert sizes[smallest.number] == min(sizes.values()) < sizes[covering.number] < sizes[study.baseline.number]
+
+
 def test_an_unknown_sampler_and_a_storage_that_is_none_are_refused(study: Study) -> None:
     with pytest.raises(WorkbenchError, match="no sampler called 'tpee'"):
         study.search(budget=1, sampler="tpee")
