@@ -184,8 +184,11 @@ class Progress:
 
     def tell(self, facts: list[dict[str, Any]]) -> None:
         """Tell again what was told of steps that an earlier trial has done."""
-        for told in facts:
-            self._write({**told, "stages": self._stages})
+        for fact in facts:
+            told = {**fact, "stages": self._stages}
+            self._reached = told.get("reached", self._reached)
+            self._write(told)
+            self._on_progress(told)
 
     def stage(self, index: int, name: str) -> Callable[..., None]:
         """The `report` of one stage."""

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from workbench.study import Study
 
 MOST = 256 * 2**20
-"""Bytes of weights that are kept in the memory of this process; the longest unused go first."""
+"""Bytes that are kept in the memory of this process; the longest unused go first."""
+FACT = 500  # bytes of a fact, about
 _kept: "OrderedDict[str, Start]" = OrderedDict()
 
 
@@ -41,8 +42,9 @@ class Start:
 
     @property
     def bytes(self) -> int:
-        """What its weights take in memory."""
-        return sum(tensor.nbytes for tensor in self.work.module.state_dict().values())
+        """What it takes in memory: its weights, and some hundred bytes for each fact."""
+        weights = sum(tensor.nbytes for tensor in self.work.module.state_dict().values())
+        return weights + FACT * len(self.facts)
 
 
 def keep(study: "Study", recipe: Recipe, start: Start) -> None:
@@ -52,7 +54,10 @@ def keep(study: "Study", recipe: Recipe, start: Start) -> None:
     """
     if not isinstance(recipe.steps[start.steps - 1], Training):
         return
-    _kept[_key(study, recipe, start.steps)] = copy.deepcopy(start)
+    try:
+        _kept[_key(study, recipe, start.steps)] = copy.deepcopy(start)
+    except (MemoryError, RuntimeError):  # what can't be copied is trained again when it is needed
+        return
     while len(_kept) > 1 and sum(kept.bytes for kept in _kept.values()) > MOST:
         _kept.popitem(last=False)
 

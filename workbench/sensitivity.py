@@ -145,6 +145,10 @@ class Sensitivity:
         """The share answered right at any value, between those measured along a line."""
         return self._between(kind, layer, value, "accuracy")
 
+    def knows(self, bits: Mapping[str, int]) -> bool:
+        """Whether layers were rounded to as few bits as these: of fewer, what was measured says nothing."""
+        return all(width >= self._lines.get(("bits", name, "error"), ([0.0], []))[0][0] for name, width in bits.items())
+
     def _between(self, kind: str, layer: str, value: float, what: str) -> float:
         values, found = self._lines.get((kind, layer, what), ([0.0], [self._unchanged(what)]))
         return float(np.interp(value, values, found))

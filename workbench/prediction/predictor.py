@@ -150,6 +150,9 @@ class Predictor:
         if self._untrained is None or self.sensitivity is None:
             notes.append("How sensitive the layers are was not measured yet, so accuracy is not predicted.")
             return None
+        if not self.sensitivity.knows(prospect.bits) and self.probes.of(recipe) is None:
+            notes.append("So few bits were not tried on the layers yet, so accuracy is not predicted.")
+            return None
         before = self._before(recipe, prospect, size)
         if prospect.epochs == 0:
             return before

@@ -15,8 +15,9 @@ from workbench.search.goals import Goal, hypervolume
 from workbench.search.outcome import Outcome, measured, points
 from workbench.search.rungs import Params, Rungs
 from workbench.search.sampler import Sampler
-from workbench.search.space import Space
+from workbench.search.space import Space, merged
 from workbench.steps import Quantize
+from workbench.steps.finetune import Training
 from workbench.steps.quantize import FLOATS
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Pool:
 
     Each begins with the shortest training that the space has. Those of the best third may go on for longer, and what
     was trained in this process may end otherwise: not quantized, quantized, or with its most sensitive layers in
-    floats. Both begin with what is trained already, see `workbench.prefixes`.
+    floats, so that it need not be trained again, see `workbench.prefixes`.
     """
 
     study: "Study"
@@ -68,7 +69,10 @@ class Pool:
             with contextlib.suppress(WorkbenchError):  # knobs that can't be combined make no candidate
                 if made := make():
                     candidates.append(Candidate(*self.space.at(self.rungs.at(made[1], 0))))
-        return list({candidate.recipe.hash: candidate for candidate in reversed(candidates)}.values())
+        unique: dict[str, Candidate] = {}
+        for candidate in candidates:
+            unique.setdefault(candidate.recipe.hash, candidate)
+        return list(unique.values())
 
     def _makers(self, params: Mapping[int, Params]) -> list[Callable[[], tuple[Recipe, dict[str, Any]] | None]]:
         makers: list[Callable[[], tuple[Recipe, dict[str, Any]] | None]] = []
@@ -89,31 +93,45 @@ class Pool:
                 yield Candidate(self.rungs.further(recipes[id(before)], before, after), after)
 
     def _otherwise(self, params: Mapping[int, Params]) -> Iterator[Candidate]:
-        """What is trained already, with other steps behind."""
+        """What is trained already, with another quantization behind."""
         if "quantize" not in self.space.steps:
             return
         for trial in measured(self.study, self.goal):
             count = done(self.study, trial.recipe)
-            if not count or trial.number not in params:
+            rest = [step for step in trial.recipe.steps[count:] if not isinstance(step, Quantize)]
+            if not count or trial.number not in params or any(isinstance(step, Training) for step in rest):
                 continue
-            for quantize in self._quantizations():
+            for quantize in self._quantizations(trial.recipe):
                 with contextlib.suppress(WorkbenchError):
-                    recipe = Recipe([*trial.recipe.steps[:count], *quantize], trial.recipe.seed)
-                    inside = not any(step.layers for step in quantize)
-                    here = self.space.at({**params[trial.number], "quantize": bool(quantize)})[1] if inside else {}
-                    yield Candidate(recipe, here)
+                    recipe = Recipe([*trial.recipe.steps[:count], *quantize, *rest], trial.recipe.seed)
+                    yield Candidate(recipe, self._inside(recipe, {**params[trial.number], "quantize": bool(quantize)}))
 
-    def _quantizations(self) -> list[list[Quantize]]:
-        """None, that of the space, and that with one or more layers in floats, as accuracy-aware quantization ends."""
-        plain = next((s for s in self.space.at({"quantize": True})[0] if isinstance(s, Quantize)), Quantize())
-        found: list[list[Quantize]] = [[], [plain]]
+    def _inside(self, recipe: Recipe, values: Params) -> Params:
+        """The parameters that make a recipe, if these values do; else {}."""
+        made, params = self.space.at(values)
+        return params if merged(made) == merged(recipe) else {}
+
+    def _quantizations(self, recipe: Recipe) -> list[list[Quantize]]:
+        """The recipe's own or one of the space, that with some layers in floats, and none."""
+        found: list[list[Quantize]] = [] if "quantize" in self.space.always else [[]]
+        own = [step for step in recipe if isinstance(step, Quantize)]
+        if not own:
+            with contextlib.suppress(WorkbenchError):  # knobs that can't be combined at their middle
+                alone, _ = self.space.at({**dict.fromkeys(self.space.steps, False), "quantize": True})
+                own = [step for step in alone if isinstance(step, Quantize)]
+        for plain in own[:1]:
+            found.append([plain])
+            if self.space.sensitivity is not None and not plain.layers and plain.mode == "static":
+                found += [[plain.model_copy(update={"layers": floats})] for floats in self._floats(plain.weight_bits)]
+        return found
+
+    def _floats(self, bits: int) -> list[dict[str, int]]:
+        """One more layer in floats each, those first that rounding moves the answers most by."""
         sensitivity = self.space.sensitivity
-        if sensitivity is not None and not plain.layers and plain.mode == "static":
-            layers = sensitivity.grid("bits")[0]
-            worst = sorted(layers, key=lambda n: sensitivity.error("bits", n, plain.weight_bits), reverse=True)
-            for count in range(1, min(RESTORED, len(worst) - 1) + 1):
-                found.append([plain.model_copy(update={"layers": dict.fromkeys(worst[:count], FLOATS)})])
-        return found if "quantize" not in self.space.always else found[1:]
+        assert sensitivity is not None
+        layers = sensitivity.grid("bits")[0]
+        worst = sorted(layers, key=lambda name: sensitivity.error("bits", name, bits), reverse=True)
+        return [dict.fromkeys(worst[:count], FLOATS) for count in range(1, min(RESTORED, len(worst) - 1) + 1)]
 
     def _scored(self, params: Mapping[int, Params]) -> list[tuple[Params, float]]:
         """What was measured, and how good it is: less the more trials beat it, more the more it covers alone."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MARGIN = 1.15  # what does not fit for sure is not begun
 BATCH = 128  # samples of the update that tells how long an epoch takes, before one was seen
-PRIOR = 0.3  # of an epoch of the whole model: what is taken to be left of it where nothing is left to multiply
+PRIOR = 0.3  # of an epoch of the whole model: the guess of what is left of it where nothing is left to multiply
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,9 @@ class Costs:
     """Seconds of a trial without training, of each epoch whatever the model, and of each epoch of the whole model.
 
     An epoch takes a part that stays and one that goes with the multiplications, by non-negative least squares over
-    what was seen. The baseline is the first trial of all, which also waits for imports: it counts only where there is
-    no other. Before any training was seen, an epoch is as long as one update on this machine, times the updates in it.
+    what was seen and a guess that counts as two trials more: that three tenths stay. The baseline is the first trial
+    of all, which also waits for imports: it counts only where there is no other. Before any training was seen, an
+    epoch is as long as one update on this machine, times the updates in it.
     """
 
     fixed: float
@@ -43,11 +44,12 @@ class Costs:
         plain = [seconds for count, _, seconds in seen if count == 0] or [t.seconds or 0.0 for t in done[:1]]
         fixed = float(np.median(plain)) if plain else 0.0
         macs = max(1, done[0].metrics.macs) if done and done[0].metrics else 1
-        trained = [(count, share / macs, max(seconds - fixed, 0.01)) for count, share, seconds in seen if count]
-        one = _epoch(study)
-        # relative to what each took, and the prior as one trial more of the whole model and of nothing
-        rows = [(1.0, 1.0, one), (1.0, 0.0, PRIOR * one)] if len(trained) < 2 else []
+        trained = [(count, left / macs, max(seconds - fixed, 0.01)) for count, left, seconds in seen if count]
+        whole = [seconds / count / (PRIOR + (1 - PRIOR) * share) for count, share, seconds in trained]
+        one = float(np.median(whole)) if whole else _epoch(study)
+        rows = [(1.0, 1.0, one), (1.0, 0.0, PRIOR * one)]
         rows += [(1.0, share, seconds / count) for count, share, seconds in trained]
+        # relative to what each took, so that long trainings count no more than short ones
         table = np.array([[constant / each, share / each] for constant, share, each in rows])
         least, more = nnls(table, np.ones(len(rows)))[0]
         return cls(fixed, float(least), float(least + more))

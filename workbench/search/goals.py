@@ -216,7 +216,9 @@ def normalized(values: Sequence[float], goal: Goal, baseline: Metrics) -> list[f
     for name, value in zip(goal.objectives, values, strict=True):
         quantity = QUANTITIES[name]
         own = quantity.measured(baseline, baseline) or 1.0
-        if name in ("accuracy", "score"):
+        if not np.isfinite(value):
+            out.append(float("inf"))
+        elif name in ("accuracy", "score"):
             out.append(max(0.0, (quantity.measured(baseline, baseline) or 0.0) - value) / SCALED)
         elif name in ("accuracy_drop", "score_drop"):
             out.append(max(0.0, value / SCALED))

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.recipe import Recipe
-from workbench.search.space import Dimension, Space
+from workbench.search.space import Dimension, Space, goes_on
 from workbench.steps import Step
+from workbench.steps.finetune import Training
 
 Params = Mapping[str, Any]
 
@@ -64,17 +65,20 @@ class Rungs:
         return found
 
     def further(self, recipe: Recipe, before: Params, after: Params) -> Recipe:
-        """The recipe with another training like its own behind each, for the epochs that it is to have more.
+        """The recipe with more epochs: with another training behind its own where that goes on from it, else in it.
 
-        So a promoted recipe goes on from where it was, instead of being trained from the beginning for longer.
+        So most promoted recipes need not be trained from the beginning again, see `workbench.prefixes`.
         """
         more = {name.removesuffix(EPOCHS): after[name] - before[name] for name in self._levels if name in before}
         steps: list[Step] = []
         for place, step in enumerate(recipe):
-            steps.append(step)
             last = step.key() not in [other.key() for other in recipe.steps[place + 1 :]]
-            if last and more.get(step.key(), 0) > 0:
-                steps.append(step.model_copy(update={"epochs": more[step.key()]}))
+            added = more.get(step.key(), 0) if last else 0
+            if added > 0 and isinstance(step, Training) and not goes_on(step):
+                step = step.model_copy(update={"epochs": step.epochs + added})
+            steps.append(step)
+            if added > 0 and goes_on(step):
+                steps.append(step.model_copy(update={"epochs": added}))
         return Recipe(steps, recipe.seed)
 
     def table(self, done: Sequence[Params]) -> list[Rung]:

@@ -154,7 +154,8 @@ class Search:
         self.importance: dict[str, dict[str, float]] = {}
         self.rungs = Rungs(space)
         self.pool = Pool(study, goal, space, sampler, self.rungs, self.generator)
-        self.tried = {trial.recipe.hash for trial in study.trials if trial.state in ("complete", "failed")}
+        done_before = (record for record in study.storage.records() if record.state in ("complete", "failed"))
+        self.tried = {record.recipe_hash for record in done_before}
 
     def run(self, report: Callable[..., None]) -> Outcome:
         """Search until the budget is spent, the space is, or `report` raises `Cancelled`; always with an outcome."""
@@ -320,10 +321,10 @@ class Search:
 
 
 def _drawn(figure: float | Estimate | None, noise: np.ndarray, own: float) -> np.ndarray:
-    """Draws of a predicted figure; of one that nothing is known of, around the baseline's own."""
+    """Draws of a predicted figure, as far up as down as its interval; where nothing is known, around the baseline's."""
     if isinstance(figure, Estimate):
-        deviation = (figure.high - figure.low) / (2 * stats.norm.ppf((1 + CONFIDENCE) / 2))
-        return figure.value + deviation * noise
+        reach = np.where(noise > 0, figure.high - figure.value, figure.value - figure.low)
+        return figure.value + reach / stats.norm.ppf((1 + CONFIDENCE) / 2) * noise
     if figure is None:
         return own * np.exp(UNKNOWN * noise)
     return np.full(len(noise), float(figure))

@@ -10,7 +10,7 @@ from workbench.errors import WorkbenchError, lookup, nearest
 from workbench.knobs import Knob, knobs
 from workbench.recipe import Recipe
 from workbench.runtimes import Runtime
-from workbench.steps import STEPS, Step
+from workbench.steps import STEPS, Distill, Finetune, Quantize, Step
 from workbench.steps.finetune import Training
 
 if TYPE_CHECKING:
@@ -221,9 +221,12 @@ class Space:
                 return False
             for dimension in self.steps[step.key()].values():
                 knob = dimension.name.split(".")[1]
-                chosen = dimension.choices and knob in type(step).model_fields and knob != "simulate"
-                if chosen and getattr(step, knob) not in dimension.choices:
+                value = getattr(step, knob, None)
+                free = not dimension.choices or knob == "simulate" or OWN in dimension.name
+                if not free and value is not None and value not in dimension.choices:
                     return False
+            if isinstance(step, Quantize) and step.weight_bits not in self.bits():
+                return False
         return True
 
     def bits(self) -> set[int]:
@@ -252,7 +255,7 @@ class Space:
 
     def params(self, recipe: Recipe) -> dict[str, Any] | None:
         """The suggestions that make a recipe; None where it lies outside of the space."""
-        steps = _merged(recipe)
+        steps = merged(recipe)
         given = {step.key(): step for step in steps}
         if len(given) < len(steps) or list(given) != [name for name in self.steps if name in given]:
             return None
@@ -303,12 +306,19 @@ class Space:
         return self.made(moved)
 
 
-def _merged(recipe: Recipe) -> list[Step]:
+def goes_on(step: Step) -> bool:
+    """Whether another step like it goes on from where this one ends, and does nothing else once more."""
+    if isinstance(step, Distill):
+        return step.student == "same" and step.teacher != "self" and not step.fresh and not step.assistants
+    return type(step) is Finetune
+
+
+def merged(recipe: Recipe) -> list[Step]:
     """The steps, with trainings that only go on from the one before taken as one of all their epochs."""
     steps: list[Step] = []
     for step in recipe:
         before = steps[-1] if steps else None
-        if isinstance(step, Training) and isinstance(before, Training):
+        if isinstance(step, Training) and isinstance(before, Training) and goes_on(step):
             longer = step.model_copy(update={"epochs": before.epochs})
             if longer == before:
                 steps[-1] = step.model_copy(update={"epochs": before.epochs + step.epochs})

@@ -1,5 +1,7 @@
 """Where the next recipes of a search come from: what was trained is made use of, in more than one way."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from workbench.search.candidates import Candidate, Pool
 from workbench.search.goals import Goal
 from workbench.search.rungs import Params, Rungs
 from workbench.search.sampler import Sampler
-from workbench.search.space import Space
+from workbench.search.space import Space, merged
 from workbench.sensitivity import sensitivity
 from workbench.steps.quantize import FLOATS
 
@@ -74,6 +76,35 @@ def test_what_is_trained_may_end_without_quantization_or_with_the_worst_layers_i
 def test_what_is_outside_of_the_space_is_not_told_to_the_sampler(drawn: list[Candidate]) -> None:
     outside = [c for c in drawn if any(isinstance(step, Quantize) and step.layers for step in c.recipe)]
     assert outside and all(candidate.params == {} for candidate in outside)
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        {"half.format": ["float16", "bfloat16"]},
+        {"shareweights.bits": [3, 4, 5]},
+        {"quantize.mode": ["static", "dynamic"], "quantize.latency_budget": (0.5, 0.9)},
+        {"pack": True},
+        {"quantize.weight_bits": [8, 4], "quantize.simulate": [True]},
+        {"quantize": True},
+        {"quantize": False},
+    ],
+    ids=str,
+)
+def test_whatever_the_user_searches_the_candidates_are_in_that_space_or_restore_layers(
+    pool: Pool, wishes: dict
+) -> None:
+    space = Space.of(wishes, pool.study.runtime, pool.space.sensitivity)
+    sampler = Sampler(pool.study.path / "search.db", f"test {wishes}", pool.goal, space)
+    other = replace(pool, space=space, sampler=sampler, rungs=Rungs(space))
+    known = {trial.number: space.params(trial.recipe) for trial in _trials(pool)}
+    drawn = other.drawn({number: params for number, params in known.items() if params is not None})
+    assert drawn
+    for candidate in drawn:
+        if candidate.params:
+            assert merged(space.at(candidate.params)[0]) == merged(candidate.recipe)
+        keys = {step.key() for step in candidate.recipe}
+        assert keys <= set(space.steps) and (space.always <= keys or not candidate.params)
 
 
 def test_another_process_has_nothing_to_go_on_with(pool: Pool) -> None:

@@ -86,6 +86,11 @@ def test_the_baseline_is_at_the_edge_and_the_ideal_at_the_origin(baseline: Metri
     assert normalized([1.0, baseline.size_bytes / 100, 1000.0], goal, baseline) == pytest.approx([0, 0, 0])
 
 
+def test_what_is_no_number_is_not_ideal(baseline: Metrics) -> None:
+    goal = Goal.of(["size_bytes", "accuracy"], None, baseline)
+    assert normalized([float("nan"), float("inf")], goal, baseline) == [float("inf")] * 2
+
+
 def test_each_doubling_counts_alike(baseline: Metrics) -> None:
     goal = Goal.of(["size_bytes", "latency"], None, baseline)
     assert baseline.latency is not None

@@ -1,9 +1,13 @@
 """Successive halving: many recipes train a little, the best third of them longer."""
 
-from workbench import Distill, Recipe
+import pytest
+
+from workbench import Distill, Quantize, Recipe
 from workbench.runtimes import RUNTIMES
 from workbench.search.rungs import Rung, Rungs
 from workbench.search.space import Space
+from workbench.steps import Slim, Sparsify
+from workbench.steps.finetune import Training
 
 ORT = RUNTIMES["onnxruntime"]
 
@@ -67,6 +71,25 @@ def test_a_promoted_recipe_goes_on_from_where_it_was_and_is_known_as_one_of_all_
     ]
     assert space.params(second) == space.params(space.at(after)[0])
     assert space.params(third) == space.params(space.at(rungs.at(after, 2))[0])
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        Slim(epochs=1),
+        Sparsify(epochs=1, method="iterative"),
+        Distill(epochs=1, student="lenet300", fresh=True),
+        Distill(epochs=1, teacher="self"),
+        Distill(epochs=1, assistants=1),
+    ],
+    ids=lambda step: step.describe(),
+)
+def test_what_does_more_than_train_is_not_done_twice_but_longer(step: Training) -> None:
+    key = step.key()
+    space = Space.of({"distill": False, key: True, f"{key}.epochs": [1, 2]}, ORT)
+    before = {f"{key}.epochs": 1}
+    longer = Rungs(space).further(Recipe([step, Quantize()]), before, {f"{key}.epochs": 2})
+    assert longer == Recipe([step.model_copy(update={"epochs": 2}), Quantize()])
 
 
 def test_trainings_that_differ_in_more_than_epochs_are_not_one() -> None:

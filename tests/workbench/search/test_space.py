@@ -146,4 +146,5 @@ def test_a_space_covers_recipes_of_its_choices_whatever_their_ratio() -> None:
     assert space.bits() == {8}
     for step in (Prune(granularity="weight"), Quantize(weight_bits=4, simulate=True), ShareWeights()):
         assert not space.covers(Recipe([step]))
-    assert Space.of({"quantize.layers": [8, 4]}, ORT, layers={"quantize": ["fc1"]}).bits() == {8, 4}
+    own = Space.of({"quantize.layers": [8, 4]}, ORT, layers={"quantize": ["fc1"]})
+    assert own.bits() == {8, 4} and own.covers(Recipe([Quantize(simulate=True)]))
