@@ -13,7 +13,8 @@ from widgets.search_plots import covered, deciding
 from widgets.texts import text
 from widgets.told import dimension
 from widgets.told import objective as named
-from workbench import Study, WorkbenchError
+from widgets.words import recipe_words
+from workbench import Recipe, Study, WorkbenchError
 from workbench.tasks import Task
 
 PAUSE = 0.3  # seconds between two looks at the progress
@@ -111,7 +112,7 @@ class Find(w.VBox):
         while not task.done():
             if (facts := task.progress()) and not self.cancel.disabled:
                 self.bar.value = facts["share"]
-                told = escape(said(facts["message"]))
+                told = escape(doing(facts))
                 if "hypervolume" in facts:
                     told += " &middot; " + text("find.covers", share=f"{facts['hypervolume']:.0%}")
                 self.words.value = told
@@ -145,6 +146,13 @@ def _field(kind: type[w.Widget], key: str, **more: Any) -> Any:
     label, tooltip = text(f"find.{key}"), text(f"find.{key}.help")
     style = {"description_width": "118px"}
     return kind(description=label, tooltip=tooltip, layout=w.Layout(width="auto"), style=style, **more)
+
+
+def doing(facts: dict[str, Any]) -> str:
+    """What a search does right now, with recipes in the words of the page."""
+    if "recipe" not in facts:
+        return said(facts["message"])
+    return text(f"find.{facts['doing']}", recipe=recipe_words(Recipe.from_dict(facts["recipe"])))
 
 
 def outcome(found: dict[str, Any]) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from widgets.find import AIMS, Find
-from workbench import Cancelled, Study, WorkbenchError
+from widgets.find import AIMS, Find, doing
+from widgets.words import recipe_words
+from workbench import Cancelled, Distill, Prune, Recipe, Study, WorkbenchError
 from workbench.search.goals import QUANTITIES
 from workbench.tasks import Task
 
@@ -99,6 +100,14 @@ def test_the_plots_grow_while_it_searches(study: Study, asked: Asked) -> None:
     file.unlink()
     asked.future.set_result(FOUND)
     settled(panel)
+
+
+def test_what_it_does_is_told_in_the_words_of_the_page() -> None:
+    recipe = Recipe([Prune(ratio=0.8), Distill(epochs=1, learning_rate=0.00459)])
+    facts = {"message": f"Trial: {recipe.describe()}", "doing": "trial", "recipe": recipe.to_dict()}
+    assert doing(facts) == f"Trying {recipe_words(recipe)}" and "0.00459" in doing(facts)
+    assert doing({**facts, "doing": "look"}).startswith("Looking at Prune 80%")
+    assert doing({"message": "Measuring the baseline"}) == "Measuring the baseline"
 
 
 def test_a_refusal_is_a_sentence_and_the_panel_can_be_used_again(study: Study, asked: Asked) -> None:

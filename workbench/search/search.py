@@ -16,6 +16,7 @@ from workbench.prediction import CONFIDENCE, Prediction
 from workbench.prediction.probes import measure_probes
 from workbench.prediction.table import measure_table, table_of
 from workbench.prefixes import done
+from workbench.recipe import Recipe
 from workbench.search.budget import Budget
 from workbench.search.candidates import Candidate, Pool
 from workbench.search.costs import Costs
@@ -197,7 +198,7 @@ class Search:
             self._judge(affordable)
             best = sorted(affordable, key=lambda c: c.promise, reverse=True)[:LOOKS]
             for candidate in best:
-                self._say(report, f"Looking at {candidate.recipe.describe()}")
+                self._say(report, "look", f"Looking at {candidate.recipe.describe()}", candidate.recipe)
                 self._look(candidate)
             self._judge(best)
             best = [c for c in best if self._new(c)]
@@ -281,7 +282,7 @@ class Search:
 
         def told(facts: dict[str, Any]) -> None:
             nonlocal late
-            self._say(report, f"Trial: {candidate.recipe.describe()}", trial=facts)
+            self._say(report, "trial", f"Trial: {candidate.recipe.describe()}", candidate.recipe, trial=facts)
             if self.budget.left < 0:
                 late = True
                 raise Cancelled
@@ -309,10 +310,12 @@ class Search:
         if len(self.history) % TOLD == 0:
             self.importance = {name: self.sampler.importance(name) for name in self.goal.objectives}
 
-    def _say(self, report: Callable[..., None], message: str, **facts: Any) -> None:
+    def _say(self, report: Callable[..., None], doing: str, message: str, recipe: Recipe, **facts: Any) -> None:
         report(
             share=min(1.0, self.budget.spent),
             message=message,
+            doing=doing,
+            recipe=recipe.to_dict(),
             hypervolume=self.history[-1].hypervolume,
             history=[[round(p.seconds, 1), p.hypervolume] for p in self.history],
             importance=self.importance,

@@ -42,6 +42,7 @@ SOLVED = (0.25, 0.5, 0.75, 0.9)  # of the range of ratios: what a solver is aske
 OWN = ".layers."
 """In the name of a dimension, between the step and the layer whose own ratio or bits it is."""
 
+DIGITS = 3  # that count, of what is searched by its logarithm
 REACH, ANEW = 0.15, 0.2  # how far a neighbour's knobs move, as a share of their range; how many are drawn anew
 
 Suggest = Callable[["Dimension"], Any]
@@ -64,7 +65,7 @@ class Dimension:
         if self.choices:
             return self.choices[min(int(share * len(self.choices)), len(self.choices) - 1)]
         if self.log:
-            value = float(np.exp(np.log(self.low) + share * (np.log(self.high) - np.log(self.low))))
+            value = float(f"{np.exp(np.log(self.low) + share * (np.log(self.high) - np.log(self.low))):.{DIGITS}g}")
         else:
             value = self.low + share * (self.high - self.low)
         if self.step:
