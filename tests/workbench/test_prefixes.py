@@ -1,6 +1,7 @@
 """What recipes share as far as a training is trained once, and nothing that they come to differs for it."""
 
 import copy
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,17 +14,35 @@ from workbench.steps.base import Context, Step, Work
 TRAINED = [Prune(ratio=0.5), Distill(epochs=1)]
 FOUR = [Quantize(weight_bits=4, activation_bits=8, simulate=True), Finetune(epochs=1)]
 RECIPES = {
-    "int8": (TRAINED, [Quantize()]),
-    "another training": (TRAINED, [Finetune(epochs=1), Quantize()]),
+    "another training, int8": (TRAINED, [Finetune(epochs=1), Quantize()]),
     "from 4 bits, packed": (FOUR, [Pack()]),
     "from slimmed channels, int8": ([Slim(epochs=1)], [Finetune(epochs=1), Quantize()]),
 }
 
 
+@pytest.fixture(scope="module")
+def measured(few_digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study that has its baseline."""
+    study = Study("lenet300", few_digits, path=tmp_path_factory.mktemp("studies") / "lenet300")
+    study.measured_baseline()
+    return study.path
+
+
+def _copied(measured: Path, few_digits: Dataset, path: Path) -> Study:
+    shutil.copytree(measured, path)
+    return Study("lenet300", few_digits, path=path)
+
+
 @pytest.fixture
-def study(few_digits: Dataset, tmp_path: Path) -> Study:
+def study(measured: Path, few_digits: Dataset, tmp_path: Path) -> Study:
     forget()
-    return Study("lenet300", few_digits, path=tmp_path / "study")
+    return _copied(measured, few_digits, tmp_path / "study")
+
+
+@pytest.fixture
+def other(measured: Path, few_digits: Dataset, tmp_path: Path) -> Study:
+    """The same in another folder."""
+    return _copied(measured, few_digits, tmp_path / "other")
 
 
 @pytest.fixture
@@ -42,14 +61,14 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
 
 @pytest.mark.parametrize(("beginning", "ending"), RECIPES.values(), ids=RECIPES)
 def test_the_weights_the_file_and_the_curve_are_those_of_doing_all_of_it(
-    study: Study, few_digits: Dataset, tmp_path: Path, beginning: list[Step], ending: list[Step]
+    study: Study, other: Study, beginning: list[Step], ending: list[Step]
 ) -> None:
     recipe = Recipe([*beginning, *ending], seed=3)
     study.run(Recipe([*beginning, Finetune(epochs=1, learning_rate=1e-4)], seed=3))
     assert done(study, recipe) == len(beginning)
     short = study.run(recipe)
     forget()
-    whole = Study("lenet300", few_digits, path=tmp_path / "other").run(recipe)
+    whole = other.run(recipe)
     assert short.artifact is not None and whole.artifact is not None
     assert short.weight_hash == whole.weight_hash and short.artifact.read_bytes() == whole.artifact.read_bytes()
     assert short.notes == whole.notes
@@ -81,14 +100,12 @@ def _kept(study: Study, recipe: Recipe) -> None:
     keep(study, recipe, Start(Work(copy.deepcopy(study.module)), len(recipe)))
 
 
-def test_another_seed_other_knobs_and_another_study_share_nothing(
-    study: Study, few_digits: Dataset, tmp_path: Path
-) -> None:
+def test_another_seed_other_knobs_and_another_study_share_nothing(study: Study, other: Study) -> None:
     _kept(study, Recipe(TRAINED))
     assert done(study, Recipe([*TRAINED, Quantize()])) == 2
     assert done(study, Recipe(TRAINED, seed=1)) == 0
     assert done(study, Recipe([Prune(ratio=0.6), *TRAINED[1:]])) == 0
-    assert done(Study("lenet300", few_digits, path=tmp_path / "other"), Recipe(TRAINED)) == 0
+    assert done(other, Recipe(TRAINED)) == 0
 
 
 def test_only_what_trains_is_kept(study: Study) -> None:
