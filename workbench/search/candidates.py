@@ -11,7 +11,7 @@ from workbench.errors import WorkbenchError
 from workbench.prediction import Prediction
 from workbench.prefixes import done
 from workbench.recipe import Recipe
-from workbench.search.goals import Goal, hypervolume
+from workbench.search.goals import SCORES, Goal, hypervolume
 from workbench.search.outcome import Outcome, measured, points
 from workbench.search.rungs import Params, Rungs
 from workbench.search.sampler import Sampler
@@ -22,6 +22,7 @@ from workbench.steps.quantize import FLOATS
 
 if TYPE_CHECKING:
     from workbench.study import Study
+    from workbench.trial import Trial
 
 COUNTS = {"sampled": 12, "random": 24, "near": 48}
 """Candidates of each round: from Optuna's sampler, by chance, and near the front."""
@@ -45,8 +46,8 @@ class Pool:
     """Where the candidates of a search come from.
 
     Each begins with the shortest training that the space has. Those of the best third may go on for longer, and what
-    was trained in this process may end otherwise: not quantized, quantized, or with its most sensitive layers in
-    floats, so that it need not be trained again, see `workbench.prefixes`.
+    was trained in this process may end otherwise: not quantized, quantized, or where that lost too much, with its most
+    sensitive layers in floats. It need not be trained again for that, see `workbench.prefixes`.
     """
 
     study: "Study"
@@ -101,7 +102,7 @@ class Pool:
             rest = [step for step in trial.recipe.steps[count:] if not isinstance(step, Quantize)]
             if not count or trial.number not in params or any(isinstance(step, Training) for step in rest):
                 continue
-            for quantize in self._quantizations(trial.recipe):
+            for quantize in self._quantizations(trial):
                 with contextlib.suppress(WorkbenchError):
                     recipe = Recipe([*trial.recipe.steps[:count], *quantize, *rest], trial.recipe.seed)
                     yield Candidate(recipe, self._inside(recipe, {**params[trial.number], "quantize": bool(quantize)}))
@@ -111,27 +112,29 @@ class Pool:
         made, params = self.space.at(values)
         return params if merged(made) == merged(recipe) else {}
 
-    def _quantizations(self, recipe: Recipe) -> list[list[Quantize]]:
-        """The recipe's own or one of the space, that with some layers in floats, and none."""
+    def _quantizations(self, trial: "Trial") -> list[list[Quantize]]:
+        """None, one of the space, and where a trial's own breaks a limit, that with layers in floats."""
         found: list[list[Quantize]] = [] if "quantize" in self.space.always else [[]]
-        own = [step for step in recipe if isinstance(step, Quantize)]
-        if not own:
-            with contextlib.suppress(WorkbenchError):  # knobs that can't be combined at their middle
-                alone, _ = self.space.at({**dict.fromkeys(self.space.steps, False), "quantize": True})
-                own = [step for step in alone if isinstance(step, Quantize)]
-        for plain in own[:1]:
-            found.append([plain])
-            if self.space.sensitivity is not None and not plain.layers and plain.mode == "static":
-                found += [[plain.model_copy(update={"layers": floats})] for floats in self._floats(plain.weight_bits)]
+        own = next((step for step in trial.recipe if isinstance(step, Quantize)), None)
+        if own is not None:
+            return [*found, *([step] for step in self._restored(own, trial))]
+        with contextlib.suppress(WorkbenchError):  # knobs that can't be combined at their middle
+            alone, _ = self.space.at({**dict.fromkeys(self.space.steps, False), "quantize": True})
+            found.append([step for step in alone if isinstance(step, Quantize)])
         return found
 
-    def _floats(self, bits: int) -> list[dict[str, int]]:
-        """One more layer in floats each, those first that rounding moves the answers most by."""
-        sensitivity = self.space.sensitivity
-        assert sensitivity is not None
+    def _restored(self, step: Quantize, trial: "Trial") -> list[Quantize]:
+        """Where too much accuracy is lost: those layers in floats that rounding moves the answers most by."""
+        baseline, sensitivity = self.study.baseline.metrics, self.space.sensitivity
+        if sensitivity is None or step.layers or step.mode != "static" or trial.metrics is None or baseline is None:
+            return []
+        over = self.goal.violations(trial.metrics, baseline)
+        if not any(broken > 0 for name, broken in over.items() if name in SCORES):
+            return []
         layers = sensitivity.grid("bits")[0]
-        worst = sorted(layers, key=lambda name: sensitivity.error("bits", name, bits), reverse=True)
-        return [dict.fromkeys(worst[:count], FLOATS) for count in range(1, min(RESTORED, len(worst) - 1) + 1)]
+        worst = sorted(layers, key=lambda name: sensitivity.error("bits", name, step.weight_bits), reverse=True)
+        counts = range(1, min(RESTORED, len(worst) - 1) + 1)
+        return [step.model_copy(update={"layers": dict.fromkeys(worst[:count], FLOATS)}) for count in counts]
 
     def _scored(self, params: Mapping[int, Params]) -> list[tuple[Params, float]]:
         """What was measured, and how good it is: less the more trials beat it, more the more it covers alone."""
