@@ -11,11 +11,12 @@ from workbench.errors import WorkbenchError
 from workbench.prediction import Prediction
 from workbench.prefixes import done
 from workbench.recipe import Recipe
+from workbench.search.continuation import merged
 from workbench.search.goals import SCORES, Goal, hypervolume
 from workbench.search.outcome import Outcome, measured, points
 from workbench.search.rungs import Params, Rungs
 from workbench.search.sampler import Sampler
-from workbench.search.space import Space, merged
+from workbench.search.space import Space
 from workbench.steps import Quantize
 from workbench.steps.finetune import Training
 from workbench.steps.quantize import FLOATS

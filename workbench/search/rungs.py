@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.recipe import Recipe
-from workbench.search.space import Dimension, Space, goes_on
+from workbench.search.continuation import goes_on
+from workbench.search.dimensions import Dimension
+from workbench.search.space import Space
 from workbench.steps import Step
 from workbench.steps.finetune import Training
 

@@ -17,8 +17,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from workbench.errors import WorkbenchError, lookup
 from workbench.recipe import Recipe
+from workbench.search.dimensions import Dimension
 from workbench.search.goals import QUANTITIES, Goal
-from workbench.search.space import Dimension, Space
+from workbench.search.space import Space
 
 FAR = 1e9
 NUMBER, BROKEN, RECIPE = "trial", "limits broken by", "recipe"

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.errors import WorkbenchError, lookup, nearest
-from workbench.knobs import Knob, knobs
+from workbench.errors import WorkbenchError, lookup
 from workbench.recipe import Recipe
 from workbench.runtimes import Runtime
-from workbench.steps import STEPS, Distill, Finetune, Quantize, Step
-from workbench.steps.finetune import Training
+from workbench.search.continuation import merged
+from workbench.search.dimensions import ALLOCATION, ALLOCATIONS, OWN, STRENGTH, Dimension, allocations_of, dimensions_of
+from workbench.steps import STEPS, Quantize, Step
 
 if TYPE_CHECKING:
     from workbench.sensitivity import Sensitivity
@@ -34,53 +34,10 @@ USUAL: dict[str, Any] = {
     "quantize.simulate": [False],
 }
 """What is searched where the user says nothing: what usually pays, and what this machine has kernels for."""
-ALLOCATION, STRENGTH = "prune.allocation", "prune.strength"
-"""Whether the ratio goes to layers as the knobs say, or as a solver advises by the sensitivity of each; how far so."""
-ALLOCATIONS = {"knobs": "", "sensitivity": "greedy", "evolution": "evolution"}
-"""Ways to allocate, and the solver of each."""
 SOLVED = (0.25, 0.5, 0.75, 0.9)  # of the range of ratios: what a solver is asked for first
-OWN = ".layers."
-"""In the name of a dimension, between the step and the layer whose own ratio or bits it is."""
-
-DIGITS = 3  # that count, of what is searched by its logarithm
 REACH, ANEW = 0.15, 0.2  # how far a neighbour's knobs move, as a share of their range; how many are drawn anew
 
 Suggest = Callable[["Dimension"], Any]
-
-
-@dataclass(frozen=True)
-class Dimension:
-    """One knob that is searched: a choice, or a range."""
-
-    name: str
-    choices: tuple = ()
-    low: float = 0.0
-    high: float = 0.0
-    step: float | None = None
-    log: bool = False
-    whole: bool = False
-
-    def at(self, share: float) -> Any:
-        """The value at a share of the range, in [0, 1]."""
-        if self.choices:
-            return self.choices[min(int(share * len(self.choices)), len(self.choices) - 1)]
-        if self.log:
-            value = float(f"{np.exp(np.log(self.low) + share * (np.log(self.high) - np.log(self.low))):.{DIGITS}g}")
-        else:
-            value = self.low + share * (self.high - self.low)
-        if self.step:
-            value = round(self.low + round((value - self.low) / self.step) * self.step, 10)
-        return round(value) if self.whole else min(max(value, self.low), self.high)
-
-    def place(self, value: Any) -> float | None:
-        """Where a value lies, in [0, 1]; None where it is outside."""
-        if self.choices:
-            return (self.choices.index(value) + 0.5) / len(self.choices) if value in self.choices else None
-        if not isinstance(value, (int, float)) or not self.low <= value <= self.high:
-            return None
-        if self.log:
-            return float((np.log(value) - np.log(self.low)) / (np.log(self.high) - np.log(self.low) or 1))
-        return (value - self.low) / (self.high - self.low or 1)
 
 
 @dataclass(frozen=True)
@@ -142,11 +99,11 @@ class Space:
         for name in [*ORDER, *(n for n in asked if n not in ORDER)]:
             if name not in asked or wishes.get(name) is False:
                 continue
-            steps[name] = _dimensions(name, wishes, (layers or {}).get(name, ()))
+            steps[name] = dimensions_of(name, wishes, (layers or {}).get(name, ()))
         if "quantize" in steps and not runtime.kernels and not any(steps["quantize"]["simulate"].choices):
             del steps["quantize"]
         if "prune" in steps and sensitivity is not None and "prune.layers" not in wishes:
-            steps["prune"].update(_allocations(solver))
+            steps["prune"].update(allocations_of(solver))
         space = cls(steps, frozenset(n for n in steps if wishes.get(n) is True), seed, sensitivity)
         if space.points() < 2:
             raise WorkbenchError(
@@ -307,111 +264,5 @@ class Space:
         return self.made(moved)
 
 
-def goes_on(step: Step) -> bool:
-    """Whether another step like it goes on from where this one ends, and does nothing else once more."""
-    if isinstance(step, Distill):
-        return step.student == "same" and step.teacher != "self" and not step.fresh and not step.assistants
-    return type(step) is Finetune
-
-
-def merged(recipe: Recipe) -> list[Step]:
-    """The steps, with trainings that only go on from the one before taken as one of all their epochs."""
-    steps: list[Step] = []
-    for step in recipe:
-        before = steps[-1] if steps else None
-        if isinstance(step, Training) and isinstance(before, Training) and goes_on(step):
-            longer = step.model_copy(update={"epochs": before.epochs})
-            if longer == before:
-                steps[-1] = step.model_copy(update={"epochs": before.epochs + step.epochs})
-                continue
-        steps.append(step)
-    return steps
-
-
 def _switch(step: str) -> Dimension:
     return Dimension(step, (False, True))
-
-
-def _allocations(wishes: Mapping[str, Any]) -> dict[str, Dimension]:
-    """The dimensions of how ratios are allocated."""
-    ways = wishes.get(ALLOCATION, ["knobs", "sensitivity"])
-    choices = tuple(ways) if isinstance(ways, (list, tuple, set, frozenset)) else (ways,)
-    for way in choices or ("",):
-        lookup(ALLOCATIONS, way, "allocation")
-    found = {ALLOCATION: Dimension(ALLOCATION, choices)}
-    if STRENGTH in wishes:
-        wish = wishes[STRENGTH]
-        low, high = wish if isinstance(wish, tuple) and len(wish) == 2 else (wish, wish)
-        if not 0 <= low <= high <= 1:
-            raise WorkbenchError(f"A strength of {low} to {high} can't be searched.", "Give a range within 0 and 1.")
-        found[STRENGTH] = Dimension(STRENGTH, low=low, high=high)
-    return found
-
-
-def _dimensions(step: str, wishes: Mapping[str, Any], layers: Sequence[str] = ()) -> dict[str, Dimension]:
-    declared = {knob.name: knob for knob in knobs(STEPS[step])}
-    for key in wishes:
-        owner, _, name = key.partition(".")
-        if owner == step and name and name not in declared:
-            raise WorkbenchError(f"{STEPS[step].__name__} has no knob '{name}'.", nearest(name, list(declared)))
-    found = {}
-    for name, knob in declared.items():
-        key = f"{step}.{name}"
-        if knob.kind == "layers" and key in wishes and _free(wishes[key]):
-            for layer in layers:
-                own = f"{step}{OWN}{layer}"
-                if isinstance(wishes[key], tuple):
-                    low, high = wishes[key]
-                    _within(key, {layer: low})
-                    _within(key, {layer: high})
-                    found[own] = Dimension(own, low=low, high=high, step=knob.step or 0.05)
-                else:
-                    for choice in wishes[key]:
-                        _within(key, {layer: choice})
-                    found[own] = Dimension(own, tuple(wishes[key]))
-        elif key in wishes or not knob.advanced:
-            dimension = _dimension(key, knob, wishes.get(key))
-            if dimension is not None:
-                found[key] = dimension
-    return found
-
-
-def _free(wish: Any) -> bool:
-    """Whether it is a range or choices for each layer, not whole tables to choose from."""
-    return isinstance(wish, (tuple, list)) and len(wish) > 1 and all(isinstance(x, (int, float)) for x in wish)
-
-
-def _dimension(key: str, knob: Knob, wish: Any) -> Dimension | None:
-    figures = knob.kind in ("share", "number", "integer")
-    if isinstance(wish, tuple) and len(wish) == 2 and figures:
-        low, high = wish
-        if low > high:
-            raise WorkbenchError(f"The range of {key} goes from {low:g} to {high:g}.", "Give the lower one first.")
-        _within(key, low)
-        _within(key, high)
-        return _range(key, knob, low, high)
-    if wish is not None:
-        choices = tuple(wish) if isinstance(wish, (list, set, frozenset)) else (wish,)
-        if not choices:
-            raise WorkbenchError(f"There is nothing to choose from for {key}.", "Give at least one value.")
-        for choice in choices:
-            _within(key, choice)
-        return Dimension(key, choices)
-    if knob.kind == "choice":
-        return Dimension(key, knob.choices)
-    if knob.kind == "switch":
-        return Dimension(key, (False, True))
-    if knob.low is None or knob.high is None:
-        return None  # a text or a table has no range
-    return _range(key, knob, knob.low, knob.high)
-
-
-def _range(key: str, knob: Knob, low: float, high: float) -> Dimension:
-    step = None if knob.log else knob.step
-    return Dimension(key, low=low, high=high, step=step, log=knob.log, whole=knob.kind == "integer")
-
-
-def _within(key: str, value: Any) -> None:
-    """Let the declaration judge: what it refuses is not searched."""
-    step, _, name = key.partition(".")
-    STEPS[step](**{name: value})

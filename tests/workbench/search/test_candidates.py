@@ -8,10 +8,11 @@ import pytest
 from workbench import Dataset, Quantize, Recipe, Study, Trial
 from workbench.prefixes import done, forget
 from workbench.search.candidates import Candidate, Pool
+from workbench.search.continuation import merged
 from workbench.search.goals import Goal
 from workbench.search.rungs import Params, Rungs
 from workbench.search.sampler import Sampler
-from workbench.search.space import Space, merged
+from workbench.search.space import Space
 from workbench.sensitivity import sensitivity
 from workbench.steps.quantize import FLOATS
 
