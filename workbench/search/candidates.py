@@ -17,17 +17,15 @@ from workbench.search.outcome import Outcome, measured, points
 from workbench.search.rungs import Params, Rungs
 from workbench.search.sampler import Sampler
 from workbench.search.space import Space
-from workbench.steps import Quantize
+from workbench.steps import Quantize, Step
 from workbench.steps.finetune import Training
 from workbench.steps.quantize import FLOATS
 
 if TYPE_CHECKING:
     from workbench.study import Study
-    from workbench.trial import Trial
 
 COUNTS = {"sampled": 12, "random": 24, "near": 48}
 """Candidates of each round: from Optuna's sampler, by chance, and near the front."""
-RESTORED = 2  # layers at most that are left in floats, the most sensitive first
 
 
 @dataclass
@@ -47,8 +45,9 @@ class Pool:
     """Where the candidates of a search come from.
 
     Each begins with the shortest training that the space has. Those of the best third may go on for longer, and what
-    was trained in this process may end otherwise: not quantized, quantized, or where that lost too much, with its most
-    sensitive layers in floats. It need not be trained again for that, see `workbench.prefixes`.
+    was trained in this process may end without its quantization or with one, as it need not be trained again for that,
+    see `workbench.prefixes`. Where integers lose more accuracy than they may, one layer after the other goes back to
+    floats, the most sensitive first, as NNCF's quantization with accuracy control goes about it.
     """
 
     study: "Study"
@@ -66,7 +65,7 @@ class Pool:
         params : mapping
             Of the trials of this search that were measured, by number.
         """
-        candidates = [*self._longer(params), *self._otherwise(params)]
+        candidates = [*self._longer(params), *self._otherwise(params), *self._restored(params)]
         for make in self._makers(params):
             with contextlib.suppress(WorkbenchError):  # knobs that can't be combined make no candidate
                 if made := make():
@@ -95,47 +94,49 @@ class Pool:
                 yield Candidate(self.rungs.further(recipes[id(before)], before, after), after)
 
     def _otherwise(self, params: Mapping[int, Params]) -> Iterator[Candidate]:
-        """What is trained already, with another quantization behind."""
-        if "quantize" not in self.space.steps:
-            return
+        """What is trained already, without its quantization or with one of the space."""
         for trial in measured(self.study, self.goal):
             count = done(self.study, trial.recipe)
-            rest = [step for step in trial.recipe.steps[count:] if not isinstance(step, Quantize)]
-            if not count or trial.number not in params or any(isinstance(step, Training) for step in rest):
+            steps, seed = trial.recipe.steps, trial.recipe.seed
+            if not count or trial.number not in params or any(isinstance(step, Training) for step in steps[count:]):
                 continue
-            for quantize in self._quantizations(trial):
-                with contextlib.suppress(WorkbenchError):
-                    recipe = Recipe([*trial.recipe.steps[:count], *quantize, *rest], trial.recipe.seed)
-                    yield Candidate(recipe, self._inside(recipe, {**params[trial.number], "quantize": bool(quantize)}))
+            with contextlib.suppress(WorkbenchError):
+                if not any(isinstance(step, Quantize) for step in steps):
+                    recipe, quantized = Recipe([*steps[:count], *self._quantization(), *steps[count:]], seed), True
+                else:
+                    recipe, quantized = Recipe([s for s in steps if not isinstance(s, Quantize)], seed), False
+                if quantized or "quantize" not in self.space.always:
+                    yield Candidate(recipe, self._inside(recipe, {**params[trial.number], "quantize": quantized}))
+
+    def _quantization(self) -> list[Step]:
+        """The space's, in the middle of its ranges; [] where it has none."""
+        alone, _ = self.space.at({**dict.fromkeys(self.space.steps, False), "quantize": True})
+        return [step for step in alone if isinstance(step, Quantize)]
 
     def _inside(self, recipe: Recipe, values: Params) -> Params:
         """The parameters that make a recipe, if these values do; else {}."""
         made, params = self.space.at(values)
         return params if merged(made) == merged(recipe) else {}
 
-    def _quantizations(self, trial: "Trial") -> list[list[Quantize]]:
-        """None, one of the space, and where a trial's own breaks a limit, that with layers in floats."""
-        found: list[list[Quantize]] = [] if "quantize" in self.space.always else [[]]
-        own = next((step for step in trial.recipe if isinstance(step, Quantize)), None)
-        if own is not None:
-            return [*found, *([step] for step in self._restored(own, trial))]
-        with contextlib.suppress(WorkbenchError):  # knobs that can't be combined at their middle
-            alone, _ = self.space.at({**dict.fromkeys(self.space.steps, False), "quantize": True})
-            found.append([step for step in alone if isinstance(step, Quantize)])
-        return found
-
-    def _restored(self, step: Quantize, trial: "Trial") -> list[Quantize]:
-        """Where too much accuracy is lost: those layers in floats that rounding moves the answers most by."""
+    def _restored(self, params: Mapping[int, Params]) -> Iterator[Candidate]:
+        """Where integers lose more accuracy than they may: one more layer in floats, the worst ones first."""
         baseline, sensitivity = self.study.baseline.metrics, self.space.sensitivity
-        if sensitivity is None or step.layers or step.mode != "static" or trial.metrics is None or baseline is None:
-            return []
-        over = self.goal.violations(trial.metrics, baseline)
-        if not any(broken > 0 for name, broken in over.items() if name in SCORES):
-            return []
-        layers = sensitivity.grid("bits")[0]
-        worst = sorted(layers, key=lambda name: sensitivity.error("bits", name, step.weight_bits), reverse=True)
-        counts = range(1, min(RESTORED, len(worst) - 1) + 1)
-        return [step.model_copy(update={"layers": dict.fromkeys(worst[:count], FLOATS)}) for count in counts]
+        if baseline is None or sensitivity is None:
+            return
+        trials = measured(self.study, self.goal)
+        plain = {trial.recipe.hash for trial in trials if trial.number in params}
+        for trial in trials:
+            step = next((step for step in trial.recipe if isinstance(step, Quantize)), None)
+            if step is None or step.mode != "static" or any(bits < FLOATS for bits in step.layers.values()):
+                continue
+            over = self.goal.violations(trial.metrics, baseline) if trial.metrics else {}
+            broken = any(more > 0 for name, more in over.items() if name in SCORES)
+            if broken and _with(trial.recipe, step.model_copy(update={"layers": {}})).hash in plain:
+                layers = sensitivity.grid("bits")[0]
+                worst = sorted(layers, key=lambda n, b=step.weight_bits: sensitivity.error("bits", n, b), reverse=True)  # type: ignore[misc]
+                if (count := len(step.layers) + 1) < len(worst):
+                    floats = dict.fromkeys(worst[:count], FLOATS)
+                    yield Candidate(_with(trial.recipe, step.model_copy(update={"layers": floats})), {})
 
     def _scored(self, params: Mapping[int, Params]) -> list[tuple[Params, float]]:
         """What was measured, and how good it is: less the more trials beat it, more the more it covers alone."""
@@ -150,3 +151,8 @@ class Pool:
             broken = sum(max(0.0, value) for value in over)
             scored.append((params[trial.number], hypervolume(row[None]) - beaten - 1e3 * broken))
         return scored
+
+
+def _with(recipe: Recipe, quantize: Quantize) -> Recipe:
+    """The recipe with another quantization in the place of its own."""
+    return Recipe([quantize if isinstance(step, Quantize) else step for step in recipe], recipe.seed)

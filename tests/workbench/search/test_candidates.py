@@ -43,7 +43,7 @@ def _params(pool: Pool) -> dict[int, Params]:
 
 
 def _trials(pool: Pool) -> list[Trial]:
-    return pool.study.trials[1:]
+    return pool.study.trials[1 : 1 + len(STARTS)]
 
 
 def test_none_is_drawn_twice_and_all_but_those_that_go_on_train_as_little_as_can_be(
@@ -60,18 +60,32 @@ def test_what_goes_on_begins_with_what_is_trained_already(pool: Pool, drawn: lis
     assert done(pool.study, longer.recipe) == 2
 
 
-def test_what_is_trained_may_end_without_quantization_or_where_it_lost_too_much_with_the_worst_layers_in_floats(
+def test_what_is_trained_may_end_without_quantization_or_where_it_lost_too_much_with_a_layer_in_floats(
     pool: Pool, drawn: list[Candidate]
 ) -> None:
     hashes = {candidate.recipe.hash for candidate in drawn}
+    for trial in _trials(pool):
+        assert Recipe(trial.recipe.steps[:2]).hash in hashes
+        assert _floats(pool, trial, 1).hash in hashes
+
+
+def test_one_layer_after_the_other_goes_back_to_floats_until_the_limit_holds(pool: Pool) -> None:
+    trial = pool.study.run(_floats(pool, _trials(pool)[0], 1))
+    assert trial.state == "complete"
+    try:
+        hashes = {candidate.recipe.hash for candidate in pool.drawn(_params(pool))}
+        assert _floats(pool, trial, 2).hash in hashes and _floats(pool, trial, 3).hash not in hashes
+    finally:
+        pool.study.label(trial, deleted=True)
+
+
+def _floats(pool: Pool, trial: Trial, count: int) -> Recipe:
+    """A trial's recipe with so many layers in floats, those first that 8 bits harm most."""
     sensitivity = pool.space.sensitivity
     assert sensitivity is not None
-    worst = max(sensitivity.grid("bits")[0], key=lambda layer: sensitivity.error("bits", layer, 8))
-    for trial in _trials(pool):
-        trained, quantize = trial.recipe.steps[:2], trial.recipe.steps[2]
-        assert Recipe(trained).hash in hashes
-        restored = quantize.model_copy(update={"layers": {worst: FLOATS}})
-        assert Recipe([*trained, restored]).hash in hashes
+    worst = sorted(sensitivity.grid("bits")[0], key=lambda name: sensitivity.error("bits", name, 8), reverse=True)
+    *trained, quantize = trial.recipe.steps
+    return Recipe([*trained, quantize.model_copy(update={"layers": dict.fromkeys(worst[:count], FLOATS)})])
 
 
 def test_what_is_outside_of_the_space_is_not_told_to_the_sampler(drawn: list[Candidate]) -> None:
@@ -116,5 +130,5 @@ def test_where_accuracy_has_no_limit_no_layer_is_restored(pool: Pool) -> None:
 
 def test_another_process_has_nothing_to_go_on_with(pool: Pool) -> None:
     forget()
-    later = pool.drawn(_params(pool))
-    assert not any(candidate.params == {} for candidate in later)
+    hashes = {candidate.recipe.hash for candidate in pool.drawn(_params(pool))}
+    assert not hashes & {Recipe(trial.recipe.steps[:2]).hash for trial in _trials(pool)}
