@@ -66,6 +66,7 @@ def trained(prospect: Prospect, size: Size, before: float) -> Trained:
         -math.log(1 - min(prospect.zeros, 0.995)),
         math.log2(FLOAT_BITS / min(FLOAT_BITS, float(np.mean(bits)))) if bits else 0.0,
         prospect.distilled,
+        prospect.pace,
     ]
     return Trained(before, prospect.updates, np.array(left))
 

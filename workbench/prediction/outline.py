@@ -112,11 +112,11 @@ class Outline:
         return self._structures[key]
 
     def size(self, cut: Cut) -> Size:
-        """The exact size of the model after a cut of groups that `structure` has told of."""
+        """The exact size of the model after a cut."""
         shapes = {name: list(shape) for name, shape in self.shapes.items()}
         gone_blocks = []
         for key, kept in cut.items():
-            gone = self._units[key] - kept
+            gone = self.whole(key) - kept
             if key[0] == "block":
                 gone_blocks += [f"{key[1]}."] if gone else []
                 continue
@@ -131,7 +131,10 @@ class Outline:
         )
 
     def whole(self, key: tuple[str, str]) -> int:
-        """How many units a group has at first."""
+        """How many units a group has at first; the graph is walked where that was not needed before."""
+        for granularity in ("channel", "mlp") if key[0] == "channel" else (key[0],):
+            if key not in self._units:
+                self.structure(granularity)
         return self._units[key]
 
     def _layer(self, name: str, shape: list[int]) -> LayerSize:

@@ -1,5 +1,6 @@
 """What a recipe leads to, step by step, without doing any of it: exact counts where arithmetic tells, else notes."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -44,6 +45,8 @@ class Prospect:
         Passes over the training set, of all trainings.
     updates : float
         Of the weights, each counted by its learning rate against Adam's usual one.
+    pace : float
+        The logarithm of the last training's learning rate, against the usual one of its optimizer.
     distilled : float
         The weight of the teacher in the last training.
     steps : list of Step
@@ -64,6 +67,7 @@ class Prospect:
     importance: str | None = None
     epochs: float = 0.0
     updates: float = 0.0
+    pace: float = 0.0
     distilled: float = 0.0
     steps: list[Step] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -229,6 +233,7 @@ def _train(prospect: Prospect, step: Step) -> None:
     prospect.epochs += step.epochs * samples / len(dataset.train)
     pace = step.learning_rate / USUAL_RATE[step.optimizer]
     prospect.updates += step.epochs * samples / step.batch_size * min(max(pace, 0.1), 2.0)
+    prospect.pace = math.log(pace)
     prospect.distilled = step.alpha if isinstance(step, Distill) else 0.0
 
 

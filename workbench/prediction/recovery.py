@@ -16,7 +16,7 @@ from workbench.prediction.curves import logit
 
 HALF_WAY = 120.0  # updates of Adam at its usual rate, after whose square root two thirds are back
 CAPACITY = 1.2  # what the best logit falls by, for the logarithm of the share of parameters and the root of the errors
-SCALES = np.array([2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5])
+SCALES = np.array([2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 1.0])
 """How far two recipes have to lie apart, feature by feature, to say little of each other."""
 COMMON, SLOPE = 0.35, 0.17  # of a logit: how far off the rule is for a whole task, and for each feature of it
 DEVIATION, NOISE = 0.4, 0.25  # the same for single recipes, beyond what the task tells, and for repetitions

@@ -87,3 +87,15 @@ def test_a_residual_network_with_shortcuts(digits: Dataset) -> None:
         step.apply(work, context)
         size = follow(Recipe([step]), outline, RUNTIMES["onnxruntime"]).size
         assert (size.parameters, size.macs) == counted(work.module, data)
+
+
+@pytest.mark.parametrize(("granularity", "name"), [("channel", "conv2"), ("mlp", "fc1")])
+def test_a_cut_that_another_process_told_of_is_counted_at_once(
+    lenet5: nn.Module, few_digits: Dataset, granularity: str, name: str
+) -> None:
+    walked, fresh = (Outline(lenet5, Context(few_digits, lenet5)) for _ in range(2))
+    structure = walked.structure(granularity)
+    assert structure is not None and name in [group.name for group in structure.groups]
+    cut = {("channel", name): 4}
+    assert fresh.size(cut) == walked.size(cut) != walked.size({})
+    assert fresh.whole(("channel", name)) == walked.whole(("channel", name))
