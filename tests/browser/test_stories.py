@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.driving import Server, Visit, visit
+from tests.browser.driving import PATIENCE, Server, Visit, visit
 from workbench import Prune, Quantize, Recipe, Study
 from workbench.metrics import bytes_text
 
@@ -135,3 +135,21 @@ def test_a_run_goes_on_after_the_page_was_loaded_again(opened: Visit, known: Stu
     expect(page.locator(".wb-tiles")).to_contain_text("was")
     assert [trial.state for trial in known.trials][before:] == ["complete"]
     leave(opened)
+
+
+LOST = """document.addEventListener("DOMContentLoaded", () => {
+  if (!sessionStorage.getItem("lost")) {
+    sessionStorage.setItem("lost", "once")
+    document.body.append("Error displaying widget: model not found")
+  }
+})"""
+
+
+def test_a_page_that_came_before_its_widgets_is_loaded_once_more(browser: Browser, app: Server) -> None:
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.add_init_script(LOST)
+    page.goto(app.url)
+    expect(page.locator(".wb-run")).to_be_visible()
+    assert page.evaluate("performance.getEntriesByType('navigation')[0].type") == "reload"
+    page.close()
