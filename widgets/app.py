@@ -129,8 +129,8 @@ class Workbench(w.VBox):
         self.find.study = study
         self.editor.about(study)
 
-    def _opened(self) -> None:
-        """Show the study from the start; measure its baseline where it has none."""
+    def _opened(self, wanted: int | None = None) -> None:
+        """Show the study from the start, with the wanted trial or the last; measure its baseline where it has none."""
         if self.study is None:
             return
         self._say("")
@@ -143,7 +143,10 @@ class Workbench(w.VBox):
             self.undo.forget(self.editor.current)
         self.refresh()
         done = [trial.number for trial in self.study.trials if trial.metrics]
-        self._choose(done[-1] if done else None, load=False)
+        if wanted is None:  # the address must not lead to another trial in between: the page may be loaded anew
+            self._choose(done[-1] if done else None, load=False)
+        else:
+            self._choose(wanted)
         self.forecast.ask(self.study, self.editor.current)
         if not self.browser.links or self.browser.query:
             self._go_on(self.study)
@@ -265,13 +268,13 @@ class Workbench(w.VBox):
         for part in (self.model, self.forecast.words, self.work.text, self.chosen.heading, self.chosen.card):
             part.send_state()  # what threads wrote while the page was being made may have missed it
         name, number = query.get("study", ""), query.get("trial", "")
+        wanted = int(number) if number.isdecimal() else None
         if name and (self.study is None or name != self.study.path.name):
             self._set_study(self.pickers.find(self.folder, name))
-            self._opened()
+            self._opened(wanted)
         elif self.study is not None:
+            self._choose(wanted)
             self._go_on(self.study)
-        if number.isdecimal():
-            self._choose(int(number))
 
     def _speak(self, language: str) -> None:
         """Make the page again in another language; study, knobs and chosen trial stay."""

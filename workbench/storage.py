@@ -223,7 +223,7 @@ class Storage:
             rows = database.execute("SELECT record FROM trials WHERE state IN ('waiting', 'running')").fetchall()
         for row in rows:
             record = _read(row[0])
-            if record.process is not None and not alive(*record.process):
+            if lost(record):
                 record.state, record.reason = "failed", LOST
                 self.save(record)
 
@@ -235,9 +235,7 @@ class Storage:
             database.execute("BEGIN IMMEDIATE")
             rows = database.execute("SELECT record FROM trials WHERE state IN ('waiting', 'running', 'failed')")
             for record in [_read(text) for (text,) in rows.fetchall()]:
-                gone = record.process is not None and not alive(*record.process)
-                lost = record.reason == LOST if record.state == "failed" else gone
-                if not lost or record.resumed or record.number in deleted:
+                if not lost(record) or record.resumed or record.number in deleted:
                     continue
                 record.state, record.reason, record.resumed, record.process = "waiting", "", True, this_process()
                 database.execute(
@@ -288,6 +286,13 @@ def this_process() -> tuple[int, float]:
     """This process's number and the time it was created, which together name it for ever."""
     process = psutil.Process()
     return process.pid, process.create_time()
+
+
+def lost(record: Record) -> bool:
+    """Whether the process that was to carry out the trial ended before it."""
+    if record.state == "failed":
+        return record.reason == LOST
+    return record.state not in FINISHED and record.process is not None and not alive(*record.process)
 
 
 def alive(pid: int, created: float) -> bool:

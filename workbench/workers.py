@@ -21,12 +21,13 @@ from workbench.errors import Cancelled, WorkbenchError
 from workbench.questions import Answer, answer
 from workbench.recipe import Recipe
 from workbench.runtimes import RUNTIMES
-from workbench.storage import FINISHED, alive, this_process
+from workbench.storage import FINISHED, alive, lost, this_process
 from workbench.study import Study
 from workbench.tasks import Task, begin, carry_out_task
 from workbench.trial import Trial
 
 CONSTS.term_timeout = 0.3  # seconds between asking a process to end and ending it
+TO_RETRY = 5.0  # seconds that another page has to try a trial once more whose worker ended
 GRACE = 1.2  # seconds that a trial has to stop by itself before its process is ended
 BY_USER = "Cancelled by the user."
 
@@ -81,14 +82,26 @@ class Job:
 
 
 class Elsewhere(Job):
-    """A trial that waits or runs for another page or process; it can be watched and stopped from here."""
+    """A trial that waits or runs for another page or process; it can be watched and stopped from here.
 
-    def __init__(self, study: Study, number: int):
+    Should that process end before the trial, it is taken up here, once.
+    """
+
+    def __init__(self, study: Study, number: int, workers: "LocalWorkers"):
         super().__init__(study, number, b"")
+        self._workers = workers
+        self._lost_since: float | None = None
 
     def done(self) -> bool:
         record = self.study.storage.record(self.number)
-        return record.state in FINISHED or (record.process is not None and not alive(*record.process))
+        if not lost(record) or record.resumed:
+            self._lost_since = None
+            return record.state in FINISHED or lost(record)
+        self._lost_since = self._lost_since or time.monotonic()
+        if time.monotonic() - self._lost_since < TO_RETRY:
+            return False
+        self._workers.resume(self.study)
+        return lost(self.study.storage.record(self.number))  # one that was deleted is left as it is
 
     def result(self, timeout: float | None = None) -> Trial:
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -145,7 +158,7 @@ class LocalWorkers:
         for job in jobs.values():
             self._schedule(job, retry=True)
         under_way = [record.number for record in study.storage.records() if record.state not in FINISHED]
-        return [jobs.get(number) or Elsewhere(study, number) for number in under_way]
+        return [jobs.get(number) or Elsewhere(study, number, self) for number in under_way]
 
     def ask(self, study: Study, number: int, question: str, against: int | None = None) -> "Future[Answer]":
         """Have a question of `workbench.questions` answered, after what runs now.

@@ -66,6 +66,20 @@ def test_the_recipe_is_what_the_knobs_say(app):
     assert app.recipe() == Recipe([Prune(ratio=0.3), Quantize(mode="dynamic")])
 
 
+def test_an_address_leads_straight_to_its_trial(study, digits, tmp_path, monkeypatch):
+    shutil.copytree(study.path, tmp_path / study.path.name)
+    page = Workbench(path=tmp_path / "runs")
+    named = Study("lenet5", digits, path=tmp_path / study.path.name)
+    monkeypatch.setattr(page.pickers, "find", lambda folder, name: named)
+    addresses: list[dict[str, str]] = []
+    page.browser.observe(lambda change: addresses.append(change["new"]), "address")
+    page.browser.query = {"study": study.path.name, "trial": "0"}  # the last that is complete is 1
+    assert said(page) == ""
+    assert addresses == [{"study": study.path.name, "trial": "0"}]
+    assert "Trial 0" in page.chosen.heading.value
+    closed(page)
+
+
 def test_choosing_a_trial_shows_it_and_loads_its_recipe_into_the_knobs(app, study):
     app.history.tree.chosen = 0
     app.history.tree.chosen = 1

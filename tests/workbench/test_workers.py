@@ -247,6 +247,20 @@ def test_what_another_session_runs_can_be_watched_and_stopped(workers, lenet):
     assert mine.result(PATIENCE).state == theirs.result(PATIENCE).state == "cancelled"
 
 
+def test_what_another_session_leaves_undone_is_taken_up_by_the_one_that_watches(workers, lenet, monkeypatch):
+    monkeypatch.setattr("workbench.workers.TO_RETRY", 0.0)
+    theirs = psutil.Popen(["sleep", "600"])
+    record = lenet.storage.add(SHORT.to_dict(), SHORT.hash)
+    record.state, record.process = "running", (theirs.pid, theirs.create_time())
+    lenet.storage.save(record)
+    watched = next(job for job in workers.resume(lenet) if job.number == record.number)
+    assert not watched.done()
+    theirs.kill()
+    theirs.wait()
+    assert watched.result(PATIENCE).state == "complete"
+    assert lenet.storage.record(record.number).resumed
+
+
 def test_what_waits_can_be_moved_and_then_runs_in_that_order(workers, lenet):
     running, second, third = (workers.submit(lenet, recipe) for recipe in (LONG, SHORT, SHORT))
     assert workers.move(third, -1)
