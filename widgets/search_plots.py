@@ -7,9 +7,10 @@ from widgets.texts import text
 from widgets.told import dimension
 from widgets.told import objective as named
 
-WIDTH, HEIGHT = 460, 130
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 22
-BAR, NAMES, KNOBS = 16, 190, 6  # pixels of a row and of its name; so many rows
+WIDTH, HEIGHT = 300, 120  # as wide as the panel, so that its letters are as large as they say
+LEFT, RIGHT, TOP, BOTTOM = 34, 8, 10, 20
+KNOBS = 6
+LEAST = 0.005  # of the variance, that is worth a row
 
 
 def covered(history: Sequence[Sequence[float]]) -> str:
@@ -40,11 +41,13 @@ def covered(history: Sequence[Sequence[float]]) -> str:
     axis = text("find.seconds", seconds=f"{end:.0f}")
     scale += f"<text x='{WIDTH - RIGHT}' y='{HEIGHT - 6}' text-anchor='end'>{escape(axis)}</text>"
     line = f"<polyline points='{path}' style='stroke:var(--accent)'/>"
-    return _figure(told, HEIGHT, frame + line + dots + scale)
+    label = escape(told, quote=True)
+    inside = frame + line + dots + scale
+    return _figure(told, f"<svg viewBox='0 0 {WIDTH} {HEIGHT}' role='img' aria-label='{label}'>{inside}</svg>")
 
 
 def deciding(importance: Mapping[str, Mapping[str, float]]) -> str:
-    """An SVG of what share of the first objective's variance each knob accounts for; "" where that is not known yet.
+    """Bars of what share of the first objective's variance each knob accounts for; "" where that is not known yet.
 
     Parameters
     ----------
@@ -53,20 +56,14 @@ def deciding(importance: Mapping[str, Mapping[str, float]]) -> str:
     """
     objective, shares = next(((name, shares) for name, shares in importance.items() if shares), ("", {}))
     most = sorted(shares.items(), key=lambda pair: pair[1], reverse=True)[:KNOBS]
-    if not most:
-        return ""
-    across = WIDTH - NAMES - LEFT
     rows = "".join(
-        f"<text x='{NAMES - 6}' y='{TOP + BAR * place + 11}' text-anchor='end'>{escape(dimension(knob))}</text>"
-        f"<rect x='{NAMES}' y='{TOP + BAR * place + 2}' width='{max(across * share, 1):.1f}' height='{BAR - 5}'"
-        " style='fill:var(--accent)'/>"
-        f"<text x='{NAMES + across * share + 6:.1f}' y='{TOP + BAR * place + 11}'>{share:.0%}</text>"
-        for place, (knob, share) in enumerate(most)
+        f"<li><span>{escape(dimension(knob))}</span><b>{share:.0%}</b><i style='width:{share:.1%}'></i></li>"
+        for knob, share in most
+        if share >= LEAST
     )
-    return _figure(text("find.deciding", objective=named(objective)), TOP + BAR * len(most) + 4, rows)
+    told = text("find.deciding", objective=named(objective))
+    return _figure(told, f"<ul class='wb-deciding'>{rows}</ul>") if rows else ""
 
 
-def _figure(told: str, height: float, inside: str) -> str:
-    label = escape(told, quote=True)
-    drawing = f"<svg viewBox='0 0 {WIDTH} {height}' role='img' aria-label='{label}'>{inside}</svg>"
-    return f"<figure class='wb-curve'><figcaption>{escape(told)}</figcaption>{drawing}</figure>"
+def _figure(told: str, inside: str) -> str:
+    return f"<figure class='wb-curve'><figcaption>{escape(told)}</figcaption>{inside}</figure>"

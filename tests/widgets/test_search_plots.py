@@ -26,10 +26,16 @@ def test_the_hypervolume_goes_up_in_stairs() -> None:
 def test_bars_are_as_long_as_their_share_the_longest_first() -> None:
     shares = {f"knob {place}": share for place, share in enumerate((0.05, 0.4, 0.2, 0.1, 0.1, 0.1, 0.05))}
     drawn = deciding({"latency": {}, "size_bytes": shares})
-    widths = [float(width) for width in re.findall("<rect [^>]*width='([^']*)'", drawn)]
+    widths = [float(width) for width in re.findall("width:([0-9.]*)%", drawn)]
     assert len(widths) == KNOBS and widths == sorted(widths, reverse=True)
-    assert widths[0] == pytest.approx(2 * widths[1], rel=0.01)
+    assert widths[:2] == pytest.approx([40, 20])
     assert "What decides the file size" in drawn and drawn.index("knob 1") < drawn.index("knob 2")
+
+
+def test_knobs_that_decide_nothing_have_no_row() -> None:
+    drawn = deciding({"accuracy": {"prune.ratio": 0.996, "prune.scope": 0.004}})
+    assert drawn.count("<li>") == 1
+    assert deciding({"accuracy": {"prune.ratio": 0.0}}) == ""
 
 
 def test_names_are_text_not_markup() -> None:

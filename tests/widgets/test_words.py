@@ -20,6 +20,11 @@ from workbench.steps import STEPS
         ([Finetune(epochs=3, learning_rate=0.0005)], "Finetune 3 epochs (learning rate 0.0005)"),
         ([Distill(epochs=2, alpha=0.4, teacher="lenet300")], "Distill 2 epochs (alpha 40%; teacher lenet300)"),
         ([Prune(layers={"conv1": 0.25, "fc1": 0})], "Prune 50% (ratios by layer conv1=0.25 fc1=0)"),
+        (
+            [Prune(ratio=0.0, round_to=8, layers={"a": 0.0, "b": 0.25, "c": 0.9, "d": 0.5})],
+            "Prune (ratios by layer 0% to 90% in 4 layers; round channels to 8 channels)",
+        ),
+        ([Prune(ratio=0.0)], "Prune 0%"),
         ([Distill(fresh=True)], "Distill 1 epoch (fresh weights on)"),
         ([Pack()], "Pack"),
         (

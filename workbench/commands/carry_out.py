@@ -102,7 +102,7 @@ def search(
         found = study.search(objectives, limits, budget, narrowed, sampler, seed, on_progress=show)
     for sentence in found.sentences():
         typer.echo(sentence)
-    for trial in found.front:
+    for trial in found.front or found.nearest:
         typer.echo(f"  {trial!r}")
     if found.goal.limits and found.best is None:
         raise typer.Exit(1)

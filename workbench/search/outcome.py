@@ -89,10 +89,10 @@ class Outcome:
         best = self.best
         if best is not None and self.goal.limits:
             limits = " and ".join(_limit(name, limit) for name, limit in self.goal.limits.items())
-            said = [f"Trial {best.number} keeps {limits}: {self._told(best)}, by {best.recipe.describe()}."]
+            said = [f"Trial {best.number} keeps {limits}: {self._told(best)}."]
         elif self.goal.limits:
             said = ["Not reachable here, as far as this search went.", *self._loosened()]
-            said += [f"Near it is trial {t.number}: {self._told(t)}, by {t.recipe.describe()}." for t in self.nearest]
+            said += [f"Near it is trial {t.number}: {self._told(t)}." for t in self.nearest]
         else:
             said = [
                 f"{len(self.front)} trials are on the front, which covers {self.hypervolume:.1%} of what is ideal: "

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from workbench.study import Study
 
 DRAWS = 32  # of a prediction's figures
+USED_UP = "The search ended as nothing new was left to try."
+SHORT = "The search ended as no further trial would have been done in the time that was left."
 STOPPED = "The search was stopped by the user."
 LATE = "The time of the search was spent before this trial was done."
 UNKNOWN = 0.3  # how far a figure may be from the baseline's that nothing is known of: deviation of its logarithm
@@ -151,6 +153,7 @@ class Search:
         assert metrics is not None
         self.baseline = metrics
         self.history: list[Progress] = []
+        self.short_of_time = False
         self.params: dict[int, Params] = {}
         self.importance: dict[str, dict[str, float]] = {}
         self.rungs = Rungs(space)
@@ -166,7 +169,7 @@ class Search:
             while self.budget.spent < 1:
                 chosen = self._choose(report)
                 if chosen is None:
-                    ended = "The search ended as nothing new was left to try within its budget."
+                    ended = SHORT if self.short_of_time else USED_UP
                     break
                 self._carry_out(chosen, report)
         except Cancelled:
@@ -195,6 +198,7 @@ class Search:
             drawn = [c for c in self.pool.drawn(self.params) if self._new(c)]
             self._predict(drawn, costs)
             affordable = [c for c in drawn if c.seconds <= self.budget.left]
+            self.short_of_time = bool(drawn) and not affordable
             self._judge(affordable)
             best = sorted(affordable, key=lambda c: c.promise, reverse=True)[:LOOKS]
             for candidate in best:
