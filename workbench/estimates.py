@@ -81,15 +81,17 @@ class Score(Estimate):
         return f"{self.name} {self.text()} [{self.text(self.low)}, {self.text(self.high)}]"
 
 
-def share_of(right: int, count: int) -> Estimate:
+def share_of(right: int, count: int, confidence: float = CONFIDENCE) -> Estimate:
     """A share with its Wilson score interval (Wilson 1927).
 
     Parameters
     ----------
     right, count : int
         So many of so many.
+    confidence : float
+        Of the interval.
     """
-    interval = stats.binomtest(right, count).proportion_ci(CONFIDENCE, method="wilson")
+    interval = stats.binomtest(right, count).proportion_ci(confidence, method="wilson")
     return Estimate(value=right / count, low=float(interval.low), high=float(interval.high))
 
 

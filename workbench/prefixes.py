@@ -55,7 +55,9 @@ def keep(study: "Study", recipe: Recipe, start: Start) -> None:
     if not isinstance(recipe.steps[start.steps - 1], Training):
         return
     try:
-        _kept[_key(study, recipe, start.steps)] = copy.deepcopy(start)
+        key = _key(study, recipe, start.steps)
+        _kept[key] = copy.deepcopy(start)
+        _kept.move_to_end(key)
     except (MemoryError, RuntimeError):  # what can't be copied is trained again when it is needed
         return
     while len(_kept) > 1 and sum(kept.bytes for kept in _kept.values()) > MOST:

@@ -1,7 +1,7 @@
 """Sensitivity: how much a model suffers when one layer alone is pruned or gets fewer bits. Score once, solve often."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -147,6 +147,8 @@ class Sensitivity:
 
     def knows(self, bits: Mapping[str, int]) -> bool:
         """Whether layers were rounded to as few bits as these: of fewer, what was measured says nothing."""
+        if not any(kind == "bits" for kind, *_ in self._lines):
+            return not bits
         return all(width >= self._lines.get(("bits", name, "error"), ([0.0], []))[0][0] for name, width in bits.items())
 
     def _between(self, kind: str, layer: str, value: float, what: str) -> float:
@@ -175,8 +177,7 @@ class Sensitivity:
         WorkbenchError
             If not even the fewest bits keep to it.
         """
-        layers, values, _, errors = self.grid("bits")
-        costs = {name: dict(zip(map(int, values), row, strict=True)) for name, row in zip(layers, errors, strict=True)}
+        costs = {name: {int(v): e for v, e in line.items() if v != UNROUNDED} for name, line in self._errors("bits")}
         sizes = {layer.name: layer.weights for layer in self.outline.size({}).layers if layer.name in costs}
         return allocate({name: costs[name] for name in sizes}, sizes, average * sum(sizes.values()))
 
@@ -207,18 +208,23 @@ class Sensitivity:
             On an unknown solver.
         """
         lookup({"greedy": None, "evolution": None}, solver, "solver")
-        layers, values, _, errors = self.grid("ratio")
         table = {
-            n: dict(zip([0.0, *values], [0.0, *np.maximum.accumulate(row)], strict=True))
-            for n, row in zip(layers, errors, strict=True)
+            name: dict(zip(line, map(float, np.maximum.accumulate(list(line.values()))), strict=True))
+            for name, line in self._errors("ratio")
         }
         found = self._greedy(table, macs)
-        if solver == "greedy" or not layers or self.left(found) > macs:
+        if solver == "greedy" or not table or self.left(found) > macs:
             return found
         from workbench.search.evolution import evolved
 
         summed = damage or (lambda ratios: sum(table[name][ratio] for name, ratio in ratios.items()))
         return evolved({name: list(row) for name, row in table.items()}, summed, self.left, macs, found, seed)
+
+    def _errors(self, kind: str) -> Iterator[tuple[str, dict[float, float]]]:
+        """Each layer's errors by the values that were measured of it, in order, however many these are."""
+        for (of, name, what), (values, found) in self._lines.items():
+            if (of, what) == (kind, "error"):
+                yield name, dict(zip(values, found, strict=True))
 
     def left(self, ratios: Mapping[str, float]) -> float:
         """The share of MACs that ratios by group of channels leave."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.estimates import Estimate, share_of
+from workbench.prediction.base import CONFIDENCE
 from workbench.prediction.prospect import Prospect
 from workbench.sensitivity import Sensitivity
 from workbench.steps import Prune
@@ -55,7 +56,7 @@ class Curves:
         if step is not None and prospect.quantize is None and prospect.shared is None:
             self._known[family(step)][step.ratio] = Mark(logit(share), self.damage(prospect))
             if (key := _cut(step, prospect)) is not None:
-                self._cuts[key] = share_of(round(share * samples), samples)
+                self._cuts[key] = share_of(round(share * samples), samples, CONFIDENCE)
 
     def tried(self, prospect: Prospect) -> Estimate | None:
         """What was found of the very same channels, if 8 bits or more are all that is done besides; else None."""

@@ -8,7 +8,7 @@ from workbench.estimates import Estimate, share_of
 from workbench.metrics import Metrics
 from workbench.prediction import features
 from workbench.prediction.accuracy import AccuracyModel
-from workbench.prediction.base import Prediction
+from workbench.prediction.base import CONFIDENCE, Prediction
 from workbench.prediction.costs import energy, memory
 from workbench.prediction.curves import Curves, single
 from workbench.prediction.latency import LatencyModel
@@ -103,8 +103,11 @@ class Predictor:
         return found
 
     def look(self, recipe: Recipe) -> Prediction:
-        """As `predict`, after the recipe without its trainings was tried on some samples: about a second, once."""
-        if self.probes.of(recipe) is None:
+        """As `predict`, after the recipe without its trainings was tried on some samples: about a second, once.
+
+        Only what classifies is tried, as no other score is predicted.
+        """
+        if self.study.dataset.task == "classification" and self.probes.of(recipe) is None:
             self.probes.add(probe(self.study, recipe))
         return self.predict(recipe)
 
@@ -164,7 +167,7 @@ class Predictor:
         """Accuracy without the recipe's trainings."""
         tried = self.probes.of(recipe)
         if tried is not None:
-            return share_of(tried.right, tried.samples)
+            return share_of(tried.right, tried.samples, CONFIDENCE)
         assert self._untrained is not None
         if (found := self._curves.tried(prospect)) is not None:
             return found

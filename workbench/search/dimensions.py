@@ -100,10 +100,11 @@ def dimensions_of(step: str, wishes: Mapping[str, Any], layers: Sequence[str] = 
             for layer in layers:
                 own = f"{step}{OWN}{layer}"
                 if isinstance(wishes[key], tuple):
-                    low, high = wishes[key]
+                    low, high = _ends(key, wishes[key])
                     _within(key, {layer: low})
                     _within(key, {layer: high})
-                    found[own] = Dimension(own, low=low, high=high, step=knob.step or 0.05)
+                    whole = isinstance(low, int) and isinstance(high, int)
+                    found[own] = Dimension(own, low=low, high=high, step=None if whole else 0.05, whole=whole)
                 else:
                     for choice in wishes[key]:
                         _within(key, {layer: choice})
@@ -123,9 +124,7 @@ def _free(wish: Any) -> bool:
 def _dimension(key: str, knob: Knob, wish: Any) -> Dimension | None:
     figures = knob.kind in ("share", "number", "integer")
     if isinstance(wish, tuple) and len(wish) == 2 and figures:
-        low, high = wish
-        if low > high:
-            raise WorkbenchError(f"The range of {key} goes from {low:g} to {high:g}.", "Give the lower one first.")
+        low, high = _ends(key, wish)
         _within(key, low)
         _within(key, high)
         return _range(key, knob, low, high)
@@ -143,6 +142,18 @@ def _dimension(key: str, knob: Knob, wish: Any) -> Dimension | None:
     if knob.low is None or knob.high is None:
         return None  # a text or a table has no range
     return _range(key, knob, knob.low, knob.high)
+
+
+def _ends(key: str, wish: tuple) -> tuple[float, float]:
+    """The lower and the upper one."""
+    if len(wish) != 2:
+        raise WorkbenchError(
+            f"{key} has a range with {len(wish)} ends.", "Give two, as (0.1, 0.9), or choices in brackets: [0.1, 0.5]."
+        )
+    low, high = wish
+    if low > high:
+        raise WorkbenchError(f"The range of {key} goes from {low:g} to {high:g}.", "Give the lower one first.")
+    return low, high
 
 
 def _range(key: str, knob: Knob, low: float, high: float) -> Dimension:

@@ -154,7 +154,7 @@ class Goal:
         names = (objectives,) if isinstance(objectives, str) else tuple(dict.fromkeys(objectives))
         if not names:
             raise WorkbenchError("A search needs an objective.", f"Choose from: {', '.join(QUANTITIES)}.")
-        limits = dict(limits or {})
+        limits = {name: _number(name, limit) for name, limit in dict(limits or {}).items()}
         for name in (*names, *limits):
             quantity = lookup(QUANTITIES, name, "objective")
             if quantity.measured(baseline, baseline) is None:
@@ -162,13 +162,14 @@ class Goal:
                     f"This study doesn't measure {name}.", "Choose another objective, runtime or device."
                 )
         for name, limit in limits.items():
-            _possible(name, float(limit))
+            _possible(name, limit)
         return cls(names, limits)
 
     def values(self, metrics: Metrics, baseline: Metrics) -> list[float] | None:
-        """The objectives of what was measured; None where one of them is not known."""
+        """The objectives of what was measured; None where one of them is not known, or not a number."""
         found = [QUANTITIES[name].measured(metrics, baseline) for name in self.objectives]
-        return None if any(value is None for value in found) else [float(value) for value in found if value is not None]
+        known = [float(value) for value in found if value is not None and np.isfinite(value)]
+        return known if len(known) == len(found) else None
 
     def violations(self, metrics: Metrics, baseline: Metrics) -> dict[str, float]:
         """By how much each limit is broken, as a share of what it is relative to; 0 or less where it is kept."""
@@ -184,7 +185,7 @@ class Goal:
 
 def violation(name: str, limit: float, value: float | None, baseline: Metrics) -> float:
     """By how much a figure breaks a limit, relative to the baseline's own; infinite where there is no figure."""
-    if value is None:
+    if value is None or np.isnan(value):
         return float("inf")
     quantity = QUANTITIES[name]
     scale = 1.0 if name in SCORES else abs(quantity.measured(baseline, baseline) or 1.0)
@@ -226,6 +227,15 @@ def normalized(values: Sequence[float], goal: Goal, baseline: Metrics) -> list[f
             times = own / max(value, LEAST) if quantity.better < 0 else max(value, LEAST) / own
             out.append(max(0.0, 1 - float(np.log(times) / np.log(FOLD))))
     return out
+
+
+def _number(name: str, limit: object) -> float:
+    try:
+        return float(limit)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise WorkbenchError(
+            f"The limit of {name} can't be {limit!r}.", "Give a number, in the unit that trials are told in."
+        ) from None
 
 
 def _possible(name: str, limit: float) -> None:

@@ -22,6 +22,8 @@ from workbench.search.goals import QUANTITIES, Goal
 from workbench.search.space import Space
 
 FAR = 1e9
+GENERATION = "NSGAIISampler:generation"  # where NSGA-II looks for the generation of a trial
+POPULATION = 12  # of a generation; a search of half an hour has few
 NUMBER, BROKEN, RECIPE = "trial", "limits broken by", "recipe"
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -29,7 +31,9 @@ SAMPLERS = {
     "tpe": lambda seed: optuna.samplers.TPESampler(
         seed=seed, multivariate=True, group=True, constraints_func=_violations
     ),
-    "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed, constraints_func=_violations),
+    "nsga2": lambda seed: optuna.samplers.NSGAIISampler(
+        population_size=POPULATION, seed=seed, constraints_func=_violations
+    ),
     "gp": lambda seed: optuna.samplers.GPSampler(seed=seed, constraints_func=_violations),
     "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
 }
@@ -72,7 +76,7 @@ class Sampler:
             # proposals come from a copy in memory, so that those not taken leave no trace
             self._mind = optuna.create_study(directions=directions, sampler=make(seed))
         for trial in self._history.get_trials(states=(TrialState.COMPLETE,)):
-            self._mind.add_trial(trial)
+            self._learn(trial)
 
     @property
     def known(self) -> set[int]:
@@ -123,7 +127,13 @@ class Sampler:
         )
         self._history.add_trial(frozen)
         if values is not None:
-            self._mind.add_trial(frozen)
+            self._learn(frozen)
+
+    def _learn(self, told: FrozenTrial) -> None:
+        """Let proposals go by a trial."""
+        place = len(self._mind.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) // POPULATION
+        told.system_attrs[GENERATION] = place  # as what was not asked for is in none, and has no offspring
+        self._mind.add_trial(told)
 
     def importance(self, objective: str) -> dict[str, float]:
         """How much of what an objective varies by each knob accounts for; {} where trials are too few to tell.

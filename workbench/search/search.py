@@ -20,12 +20,14 @@ from workbench.recipe import Recipe
 from workbench.search.budget import Budget
 from workbench.search.candidates import Candidate, Pool
 from workbench.search.costs import Costs
-from workbench.search.goals import QUANTITIES, SCORES, Goal, hypervolume, normalized, violation
+from workbench.search.goals import QUANTITIES, SCALED, SCORES, Goal, hypervolume, normalized, violation
 from workbench.search.outcome import Outcome, Progress, measured, points, volume
 from workbench.search.rungs import Params, Rungs
 from workbench.search.sampler import Sampler
 from workbench.search.space import Space
 from workbench.sensitivity import BITS, Sensitivity, known_sensitivity, sensitivity
+from workbench.steps import Quantize
+from workbench.storage import lost
 
 if TYPE_CHECKING:
     from workbench.study import Study
@@ -35,7 +37,8 @@ USED_UP = "The search ended as nothing new was left to try."
 SHORT = "The search ended as no further trial would have been done in the time that was left."
 STOPPED = "The search was stopped by the user."
 LATE = "The time of the search was spent before this trial was done."
-UNKNOWN = 0.3  # how far a figure may be from the baseline's that nothing is known of: deviation of its logarithm
+UNKNOWN = 0.3  # how far a figure may be from the baseline's that nothing is known of: deviation of its logarithm;
+# of a score it is `SCALED`
 ROUNDS = 20  # of candidates that all turn out impossible, before the search gives up
 EVERY, FINE = 3, 10.0  # every third trial, the box of the hypervolume is one point of accuracy high instead of ten
 TOLD = 3  # trials, after which what matters is computed anew
@@ -80,7 +83,8 @@ def search(
     except Cancelled:
         return Outcome(study, goal, ended=STOPPED)
     searched = Space.of(space, study.runtime, known, seed, names) if known else checked
-    name = sha256(repr((goal, sorted(searched.steps.items()), sampler)).encode()).hexdigest()[:8]
+    shared = (str(study.path), study.settings) if storage else ()  # with other studies, whose trials are numbered alike
+    name = sha256(repr((goal, sorted(searched.steps.items()), sampler, *shared)).encode()).hexdigest()[:8]
     file = study.path / "search.db"
     history = Sampler(storage or file, f"{study.settings['model']}-{name}", goal, searched, sampler, seed)
     return Search(study, goal, searched, spending, history, predicting).run(report)
@@ -106,7 +110,8 @@ def _prepared(study: "Study", budget: Budget, space: Space, report: Callable[...
     seconds = min(TABLE_MOST, TABLE_SHARE * budget.seconds) if budget.seconds else TABLE_MOST
     if study.dataset.task == "classification":  # only its accuracy can be predicted, of all scores
         with contextlib.suppress(_Enough):
-            bits = [width for width in BITS if width in space.bits()]
+            tried = {near for bits in space.bits() for near in ((bits,) if bits in BITS else (bits - 1, bits + 1))}
+            bits = [width for width in BITS if width in tried]
             sensitivity(study, report=until(UNTIL["sensitivity"]), bits=bits)
         with contextlib.suppress(_Enough):
             trying = float(budget.trials or seconds / 2)  # where trials are counted, a second for each
@@ -158,8 +163,8 @@ class Search:
         self.importance: dict[str, dict[str, float]] = {}
         self.rungs = Rungs(space)
         self.pool = Pool(study, goal, space, sampler, self.rungs, self.generator)
-        done_before = (record for record in study.storage.records() if record.state in ("complete", "failed"))
-        self.tried = {record.recipe_hash for record in done_before}
+        before = (record for record in study.storage.records() if record.state in ("complete", "failed"))
+        self.tried = {record.recipe_hash for record in before if not lost(record)}
 
     def run(self, report: Callable[..., None]) -> Outcome:
         """Search until the budget is spent, the space is, or `report` raises `Cancelled`; always with an outcome."""
@@ -192,10 +197,10 @@ class Search:
     def _choose(self, report: Callable[..., None]) -> Candidate | None:
         if not self.predicting:
             fresh = (self._proposed() for _ in range(100))
-            return next((c for c in fresh if c and self._new(c)), None)
+            return next((c for c in fresh if c and self._new(c) and self._runs(c)), None)
         costs = Costs.known(self.study)
         for _ in range(ROUNDS):
-            drawn = [c for c in self.pool.drawn(self.params) if self._new(c)]
+            drawn = [c for c in self.pool.drawn(self.params) if self._new(c) and self._runs(c)]
             self._predict(drawn, costs)
             affordable = [c for c in drawn if c.seconds <= self.budget.left]
             self.short_of_time = bool(drawn) and not affordable
@@ -206,8 +211,10 @@ class Search:
                 self._look(candidate)
             self._judge(best)
             best = [c for c in best if self._new(c)]
-            if best or not affordable:
-                return max(best, key=lambda c: c.promise, default=None)
+            if best:
+                return max(best, key=lambda c: c.promise)
+            if self.short_of_time:
+                return None
         return None
 
     def _look(self, candidate: Candidate) -> None:
@@ -222,6 +229,19 @@ class Search:
 
     def _new(self, candidate: Candidate) -> bool:
         return len(candidate.recipe) > 0 and candidate.recipe.hash not in self.tried
+
+    def _runs(self, candidate: Candidate) -> bool:
+        """Whether the runtime has kernels for it, and what is asked for can be measured of it."""
+        steps = [step for step in candidate.recipe if isinstance(step, Quantize)]
+        timed = {"latency", "speedup"} & {*self.goal.objectives, *self.goal.limits}
+        try:
+            self.study.check(candidate.recipe)
+            possible = not timed or all(self.study.runtime.computes(step) for step in steps)
+        except WorkbenchError:
+            possible = False
+        if not possible:
+            self.tried.add(candidate.recipe.hash)
+        return possible
 
     def _predict(self, candidates: Sequence[Candidate], costs: Costs) -> None:
         """Tell of each what it would come to, and how long it would take."""
@@ -277,8 +297,10 @@ class Search:
 
     def _drawn(self, name: str, prediction: Prediction, noise: np.ndarray) -> np.ndarray:
         quantity = QUANTITIES[name]
-        own = quantity.measured(self.baseline, self.baseline) or 1.0
-        return _drawn(quantity.predicted(prediction, self.baseline), noise, own)
+        figure, own = quantity.predicted(prediction, self.baseline), quantity.measured(self.baseline, self.baseline)
+        if figure is None:
+            return (own or 0.0) + SCALED * noise if name in SCORES else (own or 1.0) * np.exp(UNKNOWN * noise)
+        return _drawn(figure, noise)
 
     def _carry_out(self, candidate: Candidate, report: Callable[..., None]) -> None:
         self.tried.add(candidate.recipe.hash)
@@ -327,11 +349,9 @@ class Search:
         )
 
 
-def _drawn(figure: float | Estimate | None, noise: np.ndarray, own: float) -> np.ndarray:
-    """Draws of a predicted figure, as far up as down as its interval; where nothing is known, around the baseline's."""
+def _drawn(figure: float | Estimate, noise: np.ndarray) -> np.ndarray:
+    """Draws of a predicted figure, as far up as down as its interval."""
     if isinstance(figure, Estimate):
         reach = np.where(noise > 0, figure.high - figure.value, figure.value - figure.low)
         return figure.value + reach / stats.norm.ppf((1 + CONFIDENCE) / 2) * noise
-    if figure is None:
-        return own * np.exp(UNKNOWN * noise)
     return np.full(len(noise), float(figure))

@@ -100,7 +100,12 @@ class Space:
             if name not in asked or wishes.get(name) is False:
                 continue
             steps[name] = dimensions_of(name, wishes, (layers or {}).get(name, ()))
-        if "quantize" in steps and not runtime.kernels and not any(steps["quantize"]["simulate"].choices):
+        if "quantize" in steps and not runtime.kernels and not any(steps["quantize"]["quantize.simulate"].choices):
+            if wishes.get("quantize") is True:
+                raise WorkbenchError(
+                    f"The runtime '{runtime.name}' has no integer kernels.",
+                    "Choose the runtime 'onnxruntime', or search with 'quantize.simulate' on.",
+                )
             del steps["quantize"]
         if "prune" in steps and sensitivity is not None and "prune.layers" not in wishes:
             steps["prune"].update(allocations_of(solver))
@@ -119,7 +124,7 @@ class Space:
             for dimension in dimensions.values():
                 each *= len(dimension.choices) or (1.0 if dimension.low == dimension.high else float("inf"))
             count *= each if name in self.always else each + 1
-        return count
+        return count if self.always else count - 1  # no step at all is the baseline
 
     def made(self, suggest: Suggest) -> tuple[Recipe, dict[str, Any]]:
         """The recipe that suggestions for each dimension make, and these by their names.
@@ -145,7 +150,8 @@ class Space:
             if own:
                 values["layers"] = own
             strength = values.pop("strength", 1.0)
-            if solver := ALLOCATIONS[values.pop("allocation", "knobs")]:
+            solver = ALLOCATIONS[values.pop("allocation", "knobs")]
+            if solver and values.get("granularity", "channel") == "channel":
                 values = self._allocated(values, solver, strength)
             steps.append(STEPS[name](**values))
         return Recipe(steps, self.seed), params
@@ -158,7 +164,8 @@ class Space:
         if key not in self._solved:
             self._solved[key] = self.sensitivity.ratios(1 - ratio, solver, seed=self.seed)
         ratios = {n: round(strength * own + (1 - strength) * ratio, 3) for n, own in self._solved[key].items()}
-        return {"ratio": 0.0, "layers": ratios, "round_to": values.get("round_to", 1)}
+        kept = {name: values[name] for name in ("importance", "round_to") if name in values}
+        return {"ratio": 0.0, "layers": ratios, **kept}
 
     def at(self, values: Mapping[str, Any]) -> tuple[Recipe, dict[str, Any]]:
         """The recipe of these values, by the names of dimensions; of what isn't named, the middle."""

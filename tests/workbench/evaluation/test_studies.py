@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from workbench import Dataset, Distill, Finetune, Prune, Quantize, Recipe, Study, WorkbenchError
 from workbench.pair import Pair
+from workbench.prediction.probes import probes_of
 from workbench.questions import changes
 
 # Lewis Carroll, Alice's Adventures in Wonderland, 1865: in the public domain.
@@ -216,6 +217,12 @@ def test_a_search_goes_by_the_score(regression, monkeypatch):
         regression.search(["accuracy"], budget="1 trials")
     with pytest.raises(WorkbenchError, match="Limit score_drop instead"):
         regression.search(["size_bytes"], {"score": 0.5}, budget="1 trials")
+
+
+def test_a_look_predicts_what_has_no_classes_without_trying_it(language):
+    recipe = Recipe([Prune(ratio=0.3)])
+    assert language.predict(recipe, look=True).accuracy is None
+    assert not probes_of(language).found
 
 
 def test_a_snippet_takes_tokens_where_the_model_does(language, regression):

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -278,6 +279,24 @@ def test_sensitivity_goes_on_where_it_was_stopped(digits: Dataset, tmp_path: Pat
     partly = known_sensitivity(study)
     assert partly is not None and 0 < len(partly.points) < len(study.sensitivity().points)
     assert study.sensitivity().points[: len(partly.points)] == partly.points
+
+
+def test_a_layer_that_was_only_begun_is_solved_as_far_as_it_was_measured(ready: Study) -> None:
+    whole = ready.sensitivity()
+    layers, values, *_ = whole.grid("ratio")
+    begun = layers[0]
+    points = tuple(p for p in whole.points if p.layer != begun or (p.kind, p.value) == ("ratio", values[1]))
+    partly = replace(whole, points=points)
+    for solver in ("greedy", "evolution"):
+        ratios = partly.ratios(0.5, solver)
+        assert ratios[begun] in (0.0, values[1]) and set(ratios) == set(layers)
+    assert begun not in partly.bits(5.0)
+
+
+def test_nothing_is_known_of_bits_where_none_were_tried(ready: Study) -> None:
+    whole = ready.sensitivity()
+    without = replace(whole, points=tuple(point for point in whole.points if point.kind == "ratio"))
+    assert whole.knows({"fc1": 2}) and not without.knows({"fc1": 8}) and without.knows({})
 
 
 def test_bits_are_solved_within_their_average(ready: Study) -> None:

@@ -64,6 +64,7 @@ def test_limits_are_kept_or_broken(study: Study, baseline: Metrics) -> None:
         ({"size_bytes": 0}, "can't be at 0"),
         ({"accuracy": 1.5}, "can't be"),
         ({"accuracy_drop": -0.1}, "can't be a limit"),
+        ({"size_bytes": "100 kB"}, "limit of size_bytes can't be '100 kB'"),
     ],
 )
 def test_limits_that_nothing_keeps_are_refused(limits: dict, says: str, baseline: Metrics) -> None:
@@ -84,6 +85,14 @@ def test_the_baseline_is_at_the_edge_and_the_ideal_at_the_origin(baseline: Metri
         [baseline.accuracy.value - 0.05, baseline.size_bytes / 10, 10.0], goal, baseline
     ) == pytest.approx([0.5, 0.5, 0.5])
     assert normalized([1.0, baseline.size_bytes / 100, 1000.0], goal, baseline) == pytest.approx([0, 0, 0])
+
+
+def test_a_trial_without_a_score_that_is_a_number_has_no_values(baseline: Metrics) -> None:
+    lost = baseline.score.model_copy(update={"value": float("nan"), "low": float("nan"), "high": float("nan")})
+    diverged = baseline.model_copy(update={"score": lost})
+    goal = Goal.of(["score", "size_bytes"], {"score_drop": 0.1}, baseline)
+    assert goal.values(baseline, baseline) is not None and goal.values(diverged, baseline) is None
+    assert not goal.kept(diverged, baseline)
 
 
 def test_what_is_no_number_is_not_ideal(baseline: Metrics) -> None:

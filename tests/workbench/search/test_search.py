@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 
@@ -20,6 +21,7 @@ from workbench.search.sampler import Sampler
 from workbench.search.search import Search
 from workbench.search.space import Space
 from workbench.steps import Distill, Sparsify
+from workbench.storage import LOST
 from workbench.tasks import begin, carry_out_task
 from workbench.workers import LocalWorkers
 
@@ -171,6 +173,42 @@ def test_every_sampler_proposes_recipes_of_the_space(sampler: str, study: Study)
         asked.tell(number, proposed[1], [0.9 + number / 100, 1000.0 * number], {"accuracy": -0.01})
     asked.tell(3, proposed[1], None, {"accuracy": float("inf")})
     assert asked.known == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize(("sampler", "proposals"), [("tpe", 30), ("nsga2", 60), ("gp", 6)])
+def test_every_sampler_that_learns_goes_by_what_it_was_told(sampler: str, proposals: int, study: Study) -> None:
+    goal, generator = Goal.of(["accuracy", "size_bytes"], None, _measured(study)), np.random.default_rng(0)
+    space = Space.of({"prune": True, "distill": False, "quantize": False}, study.runtime)
+    asked = Sampler(study.path / "own.db", "test", goal, space, sampler)
+    for number in range(24):  # where less is pruned, everything is better
+        _, params = space.random(generator)
+        asked.tell(number, params, [1 - params["prune.ratio"], 1000 * params["prune.ratio"]], {})
+    proposed = [asked.propose() for _ in range(proposals)]
+    ratios = [params["prune.ratio"] for _, params in filter(None, proposed)]
+    assert np.mean(ratios) < 0.4  # by chance it is 0.5
+
+
+def test_bits_without_kernels_are_passed_over(study: Study) -> None:
+    wishes = {"prune": False, "distill": False, "quantize": True, "quantize.weight_bits": [8, 4]}
+    found = study.search(["accuracy", "size_bytes"], budget=3, space=wishes)
+    assert [t.recipe for t in study.trials[2:]] == [Recipe([Quantize()])]
+    assert "nothing new was left to try" in found.sentences()[-1]
+
+
+def test_what_is_only_simulated_is_not_tried_where_speed_is_asked_for(study: Study) -> None:
+    wishes = {"prune": False, "distill": False, "quantize.weight_bits": [4, 3], "quantize.simulate": [True]}
+    found = study.search(["accuracy", "latency"], budget=2, space=wishes)
+    assert len(study.trials) == 2 and "nothing new was left to try" in found.sentences()[-1]
+
+
+def test_a_trial_that_was_lost_with_its_process_is_tried_again(study: Study) -> None:
+    record = study.storage.add(Recipe([Quantize()]).to_dict(), Recipe([Quantize()]).hash)
+    record.state, record.reason = "failed", LOST
+    study.storage.save(record)
+    goal, space = Goal.of(["accuracy"], None, _measured(study)), Space.of(None, study.runtime)
+    history = Sampler(study.path / "own.db", "test", goal, space)
+    tried = Search(study, goal, space, Budget.of("1 trial"), history).tried
+    assert record.recipe_hash not in tried and study.trial(1).recipe.hash in tried
 
 
 def test_where_accuracy_has_a_limit_the_best_is_not_the_most_accurate_but_what_covers_most(study: Study) -> None:

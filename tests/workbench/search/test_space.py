@@ -65,6 +65,9 @@ def test_recipes_outside_have_no_place() -> None:
         assert space.params(Recipe(outside)) is None
 
 
+LAYERS = {"prune": ["conv1", "layer1.0.conv2"], "quantize": ["conv1", "fc"]}
+
+
 @pytest.mark.parametrize(
     ("wishes", "says"),
     [
@@ -74,20 +77,28 @@ def test_recipes_outside_have_no_place() -> None:
         ({"prune.ratio": (0.8, 0.2)}, "lower one first"),
         ({"prune.importance": ["l2", "luck"]}, "can't be 'luck'"),
         ({"prune.importance": []}, "nothing to choose"),
+        ({"quantize.layers": (4, 6, 8)}, "a range with 3 ends"),
+        ({"prune.layers": (0.9, 0.1)}, "lower one first"),
     ],
 )
 def test_bad_wishes_are_refused_in_a_sentence(wishes: dict, says: str) -> None:
     with pytest.raises(WorkbenchError, match=says):
-        Space.of(wishes, ORT)
+        Space.of(wishes, ORT, layers=LAYERS)
 
 
 def test_a_space_of_one_point_is_refused() -> None:
     one = {"prune": True, "prune.ratio": 0.5, "prune.importance": "l2", "prune.scope": "layer", "prune.round_to": 1}
     with pytest.raises(WorkbenchError, match="single point"):
         Space.of({**one, "distill": False, "quantize": False}, ORT)
+    one.pop("prune")  # with it or without: but nothing is no recipe
+    with pytest.raises(WorkbenchError, match="single point"):
+        Space.of({**one, "distill": False, "quantize": False}, ORT)
 
 
-LAYERS = {"prune": ["conv1", "layer1.0.conv2"], "quantize": ["conv1", "fc"]}
+def test_integers_that_are_asked_for_where_there_are_none_are_refused() -> None:
+    assert "quantize" not in Space.of(None, RUNTIMES["inductor"]).steps
+    with pytest.raises(WorkbenchError, match="has no integer kernels"):
+        Space.of({"quantize": True}, RUNTIMES["inductor"])
 
 
 @given(st.integers(0, 10_000))
@@ -125,6 +136,24 @@ def test_strength_goes_between_the_same_for_all_and_what_a_solver_advises() -> N
         )
         assert list(step.layers.values()) == pytest.approx(expected)  # type: ignore[attr-defined]
         assert params["prune.allocation"] == "evolution"
+
+
+def test_a_range_of_bits_by_layer_has_whole_ones() -> None:
+    space, generator = (
+        Space.of({"quantize.layers": (4, 8), "quantize": True}, ORT, layers=LAYERS),
+        np.random.default_rng(0),
+    )
+    steps = [space.random(generator)[0].steps[-1] for _ in range(20)]
+    assert {bits for step in steps for bits in step.layers.values()} == {4, 5, 6, 7, 8}  # type: ignore[attr-defined]
+
+
+def test_a_solver_changes_the_ratios_and_nothing_else() -> None:
+    wishes = {"prune": True, "prune.allocation": ["sensitivity"], "prune.importance": "taylor", "quantize": False}
+    (step, *_), _ = Space.of(wishes, ORT, Solver()).at({"distill": False})  # type: ignore[arg-type]
+    assert step.importance == "taylor" and step.layers  # type: ignore[attr-defined]
+    single = wishes | {"prune.granularity": ["weight"], "prune.importance": "l1"}
+    (step, *_), _ = Space.of(single, ORT, Solver()).at({"distill": False})  # type: ignore[arg-type]
+    assert step.granularity == "weight" and not step.layers  # type: ignore[attr-defined]
 
 
 def test_what_a_solver_advises_is_among_the_first_candidates() -> None:
