@@ -1,9 +1,8 @@
 """Probes: the accuracy of a recipe without its trainings, tried in memory on some validation samples."""
 
 import copy
-import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ import torch
 from workbench import lines
 from workbench.carry_out import context_of
 from workbench.errors import WorkbenchError
-from workbench.knobs import knobs
+from workbench.prediction.families import explored, families
 from workbench.prediction.prospect import COSTLY, follow
 from workbench.pruning.plan import replay
 from workbench.quantization.activations import rounded_inputs
@@ -28,10 +27,6 @@ if TYPE_CHECKING:
     from workbench.study import Study
 
 RATIOS = (0.3, 0.6, 0.15, 0.45, 0.75, 0.9)
-FIRST = (0.5, 0.3, 0.7)
-TENTHS = (0.5, 0.2, 0.8, 0.3, 0.7, 0.4, 0.6, 0.1, 0.9)
-BETWEEN = (0.25, 0.35, 0.45, 0.55, 0.65, 0.15, 0.75, 0.85)
-SCOPES, MULTIPLES = ("layer", "global", "isomorphic"), (1, 8, 4)
 
 
 @dataclass(frozen=True)
@@ -53,6 +48,11 @@ class Probes:
     def of(self, recipe: Recipe) -> Probe | None:
         """What was found of a recipe, its trainings left out; None where it wasn't tried."""
         return self.found.get(without_training(recipe).hash)
+
+    def share(self, recipe: Recipe) -> float | None:
+        """The share answered right; None where it wasn't tried."""
+        found = self.of(recipe)
+        return found.right / found.samples if found else None
 
     def add(self, probe: Probe) -> None:
         lines.append(self.path, asdict(probe))
@@ -125,34 +125,6 @@ def ladder(study: "Study") -> list[Recipe]:
     return recipes
 
 
-def families(study: "Study", importances: Sequence[str] | None = None) -> Iterator[Recipe]:
-    """Prunings along the ratio, for each way of choosing them: a few of each first, the finest last."""
-    every = [name for name in _importances() if name not in COSTLY]
-    for importance, granularity in itertools.product(importances or every, ("channel", "weight")):
-        for ratio in FIRST if _goes(importance, granularity) else ():
-            yield _pruned(ratio=ratio, importance=importance, granularity=granularity)
-    named = importances or sorted((name for name in every if name != "random"), key=lambda name: name != "l2")
-    for ratios, importance in itertools.product((TENTHS, BETWEEN), named):
-        for scope, multiple, ratio in itertools.product(SCOPES, MULTIPLES, ratios):
-            yield _pruned(ratio=ratio, importance=importance, scope=scope, round_to=multiple)
-
-
-def _goes(importance: str, granularity: str) -> bool:
-    """Whether this granularity can go by this importance at all."""
-    try:
-        return bool(_pruned(importance=importance, granularity=granularity))
-    except WorkbenchError:
-        return False
-
-
-def _pruned(**knobs: object) -> Recipe:
-    return Recipe([Prune.model_validate(knobs)])
-
-
-def _importances() -> tuple[str, ...]:
-    return next(knob.choices for knob in knobs(Prune) if knob.name == "importance")
-
-
 def measure_probes(
     study: "Study",
     report: Callable[..., None] = lambda **facts: None,
@@ -168,19 +140,26 @@ def measure_probes(
     report : callable
         Told of the progress; may raise `Cancelled`.
     seconds : float
-        For the families.
+        For the families, see `workbench.prediction.families`.
     wanted : callable
         Which of all recipes are worth trying.
     importances : sequence of str, optional
         Of the families; all that are quick to compute, if left out.
     """
     known, recipes = probes_of(study), [recipe for recipe in ladder(study) if wanted(recipe)]
-    began = time.monotonic()
     for place, recipe in enumerate(recipes):
         report(share=place / len(recipes) / 2, message=f"Trying {recipe.describe()}")
         try_out(study, known, recipe, {})
+    if seconds <= 0:
+        return known
+    asked = [family for family in families(importances) if wanted(family.at(0.5))]
+    if study.outline.structure("channel") is None:
+        asked = [family for family in asked if family.granularity != "channel"]
+    top, chance = study.measured_baseline().metrics, 1 / len(study.dataset.classes)
+    assert top is not None
     seen: dict[tuple, Probe] = {}
-    for recipe in filter(wanted, families(study, importances)) if seconds > 0 else ():
+    began = time.monotonic()
+    for recipe in explored(asked, known.share, top.score.value, chance):
         spent = (time.monotonic() - began) / seconds
         if spent > 1:
             break

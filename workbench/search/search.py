@@ -260,7 +260,9 @@ class Search:
         scale = self._scale()
         front = scale * points(self.study, self.goal, trials)
         now, feasible = hypervolume(front), len(front) > 0
-        noise = stats.norm.ppf((np.arange(DRAWS) + 0.5) / DRAWS)
+        end = stats.norm.ppf((1 + CONFIDENCE) / 2)
+        # no further than the interval: what one in twenty might come to is not worth an epoch
+        noise = np.clip(stats.norm.ppf((np.arange(DRAWS) + 0.5) / DRAWS), -end, end)
         for candidate in candidates:
             if candidate.prediction is None:
                 candidate.promise = 0.0

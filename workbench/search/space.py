@@ -164,8 +164,8 @@ class Space:
         if key not in self._solved:
             self._solved[key] = self.sensitivity.ratios(1 - ratio, solver, seed=self.seed)
         ratios = {n: round(strength * own + (1 - strength) * ratio, 3) for n, own in self._solved[key].items()}
-        kept = {name: values[name] for name in ("importance", "round_to") if name in values}
-        return {"ratio": 0.0, "layers": ratios, **kept}
+        kept = {name: value for name, value in values.items() if name in ("importance", "round_to")}
+        return {"ratio": 0.0, "layers": ratios} | kept
 
     def at(self, values: Mapping[str, Any]) -> tuple[Recipe, dict[str, Any]]:
         """The recipe of these values, by the names of dimensions; of what isn't named, the middle."""
