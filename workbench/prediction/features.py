@@ -58,7 +58,7 @@ def _kept(prospect: Prospect, sensitivity: Sensitivity) -> float:
 
 def trained(prospect: Prospect, size: Size, before: float) -> Trained:
     """Of a recipe that trains: the accuracy that it would have without, how long it trains, and what is left."""
-    whole = prospect.outline.size({})
+    whole = prospect.whole
     bits = list(prospect.bits.values())
     left = [
         math.log(size.parameters / whole.parameters),

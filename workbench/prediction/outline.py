@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from workbench.distillation.students import student_called
 from workbench.errors import WorkbenchError
 from workbench.macs import count_macs, weight_uses
 from workbench.pruning.groups import Group
@@ -94,6 +95,19 @@ class Outline:
         self._structures: dict[tuple[str, str], Structure | None] = {}
         self._touching: dict[tuple[str, str], list[tuple[str, int, int]]] = {}
         self._units: dict[tuple[str, str], int] = {}
+        self._others: dict[str, Outline] = {}
+
+    def other(self, name: str) -> "Outline":
+        """That of another model for the same inputs, whose weights nobody trained yet.
+
+        Raises
+        ------
+        WorkbenchError
+            As `student_called`.
+        """
+        if name not in self._others:
+            self._others[name] = Outline(student_called(name, self.context).eval(), self.context)
+        return self._others[name]
 
     def structure(self, granularity: str, importance: str = "l2") -> Structure | None:
         """The groups of a granularity and their scores; None where the model has none."""

@@ -21,7 +21,7 @@ from workbench.prediction.table import table_of
 from workbench.prediction.warnings import odd_widths, slower, temperature
 from workbench.recipe import Recipe
 from workbench.sensitivity import Sensitivity, known_sensitivity
-from workbench.steps import Prune
+from workbench.steps import Distill, Prune
 
 if TYPE_CHECKING:
     from workbench.study import Study
@@ -57,10 +57,10 @@ class Predictor:
             metrics, size = _measured(trial), prospect.size
             if metrics.parameters != size.parameters:
                 continue  # something was cut that arithmetic did not follow
-            self._note(prospect.form, size, metrics.size_bytes)
+            self._note(prospect.family, size, metrics.size_bytes)
             if metrics.speedup is not None:
-                timed[prospect.form][0].append(size.layers)
-                timed[prospect.form][1].append(_inverse(metrics.speedup))
+                timed[prospect.family][0].append(size.layers)
+                timed[prospect.family][1].append(_inverse(metrics.speedup))
         self._latency = {form: LatencyModel.fitted(self.whole.layers, *found) for form, found in timed.items()}
         self._untrained, self._trained = self._accuracies()
 
@@ -97,7 +97,7 @@ class Predictor:
 
     def _warnings(self, recipe: Recipe, prospect: Prospect, share: Estimate | None) -> list[str]:
         found = temperature(recipe, [trial for trial, _ in self.trials])
-        model = self._latency.get(prospect.form)
+        model = self._latency.get(prospect.family)
         if share is not None and model is not None and len(recipe):
             found += [*slower(share), *odd_widths(prospect, model.share)]
         return found
@@ -107,7 +107,8 @@ class Predictor:
 
         Only what classifies is tried, as no other score is predicted.
         """
-        if self.study.dataset.task == "classification" and self.probes.of(recipe) is None:
+        fresh = any(isinstance(step, Distill) and (step.fresh or step.student != "same") for step in recipe)
+        if self.study.dataset.task == "classification" and not fresh and self.probes.of(recipe) is None:
             self.probes.add(probe(self.study, recipe))
         return self.predict(recipe)
 
@@ -124,7 +125,7 @@ class Predictor:
             return None
 
     def _bytes(self, prospect: Prospect, size: Size) -> Estimate:
-        known = by_files(size, *self._models[prospect.form]) if prospect.form != "packed" else None
+        known = by_files(size, *self._models[prospect.family]) if prospect.form != "packed" else None
         if known:
             return known
         graph = max(0, self.baseline.size_bytes - 4 * self.whole.parameters)
@@ -138,7 +139,7 @@ class Predictor:
         if prospect.packed:
             notes.append("A packed file is as fast as what it unpacks to; its speed is not predicted.")
             return None
-        model = self._latency.get(prospect.form)
+        model = self._latency.get(prospect.family)
         if model is None:
             notes.append("Nothing of this kind was timed here yet, so its speed is not predicted.")
             return None
@@ -153,18 +154,23 @@ class Predictor:
         if self._untrained is None or self.sensitivity is None:
             notes.append("How sensitive the layers are was not measured yet, so accuracy is not predicted.")
             return None
-        if not self.sensitivity.knows(prospect.bits) and self.probes.of(recipe) is None:
+        if not prospect.fresh and not self.sensitivity.knows(prospect.bits) and self.probes.of(recipe) is None:
             notes.append("So few bits were not tried on the layers yet, so accuracy is not predicted.")
             return None
         before = self._before(recipe, prospect, size)
         if prospect.epochs == 0:
             return before
-        if not self._learned:
+        if prospect.fresh and not any(other.fresh for _, other in self._learned):
+            notes.append("It learns from random weights, of which no trial is known here: a rule of thumb.")
+        elif not self._learned:
             notes.append("No trial with training is known here: what training brings back is a rule of thumb.")
         return self._trained.at(features.trained(prospect, size, before.value), self._chance)
 
     def _before(self, recipe: Recipe, prospect: Prospect, size: Size) -> Estimate:
         """Accuracy without the recipe's trainings."""
+        if prospect.fresh:
+            chance = 1 / len(self.study.dataset.classes)
+            return Estimate(value=chance, low=chance, high=chance)
         tried = self.probes.of(recipe)
         if tried is not None:
             return share_of(tried.right, tried.samples, CONFIDENCE)

@@ -49,6 +49,12 @@ class Prospect:
         The logarithm of the last training's learning rate, against the usual one of its optimizer.
     distilled : float
         The weight of the teacher in the last training.
+    fresh : bool
+        Whether it began with random weights.
+    student : str or None
+        The name of another model that takes the place of the first.
+    first : Outline or None
+        That of the first model, where another one took its place.
     steps : list of Step
         The steps so far that change weights without training, as they would be carried out alone.
     notes : list of str
@@ -69,6 +75,9 @@ class Prospect:
     updates: float = 0.0
     pace: float = 0.0
     distilled: float = 0.0
+    fresh: bool = False
+    student: str | None = None
+    first: Outline | None = None
     steps: list[Step] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -76,6 +85,16 @@ class Prospect:
     def size(self) -> Size:
         """Exact counts."""
         return self.outline.size(self.cut)
+
+    @property
+    def whole(self) -> Size:
+        """Exact counts of the model that the recipe begins with."""
+        return (self.first or self.outline).size({})
+
+    @property
+    def family(self) -> str:
+        """What its figures can be told from: the form, of the same architecture."""
+        return f"{self.student}: {self.form}" if self.student else self.form
 
     @property
     def form(self) -> str:
@@ -225,8 +244,8 @@ def _sparsify(prospect: Prospect, step: Step) -> None:
 
 def _train(prospect: Prospect, step: Step) -> None:
     assert isinstance(step, Training)
-    if isinstance(step, Distill) and step.student != "same":
-        raise WorkbenchError("Another model as the student is not predicted.", "Run the recipe to see.")
+    if isinstance(step, Distill) and (step.fresh or step.student != "same"):
+        _begin(prospect, step.student)
     few = isinstance(step, Distill) and step.data == "calibration"
     dataset = prospect.outline.context.dataset
     samples = len(dataset.calibration if few else dataset.train)
@@ -235,6 +254,14 @@ def _train(prospect: Prospect, step: Step) -> None:
     prospect.updates += step.epochs * samples / step.batch_size * min(max(pace, 0.1), 2.0)
     prospect.pace = math.log(pace)
     prospect.distilled = step.alpha if isinstance(step, Distill) else 0.0
+
+
+def _begin(prospect: Prospect, student: str) -> None:
+    """With random weights: those of the model as it is cut, or another model."""
+    prospect.fresh, prospect.zeros, prospect.updates, prospect.steps = True, 0.0, 0.0, []
+    if student != "same":
+        prospect.first = prospect.first or prospect.outline
+        prospect.outline, prospect.student, prospect.cut = prospect.first.other(student), student, {}
 
 
 def _quantize(prospect: Prospect, step: Step) -> None:

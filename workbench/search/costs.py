@@ -74,12 +74,14 @@ def _epoch(study: "Study") -> float:
     """Seconds of an epoch, by one update of the unpruned model."""
     import torch
 
-    train, module = study.dataset.train, copy.deepcopy(study.module).train()
-    inputs = torch.from_numpy(study.dataset.prepare(train.inputs[:BATCH]))
-    labels = torch.from_numpy(train.labels[:BATCH])
+    train, module = study.dataset.train, copy.deepcopy(study.module).to(study.device).train()
+    inputs = torch.from_numpy(study.dataset.prepare(train.inputs[:BATCH])).to(study.device)
+    labels = torch.from_numpy(train.labels[:BATCH]).to(study.device)
     for _ in range(2):  # the first one also warms up
         began = time.monotonic()
-        task_of(study.dataset).loss(module(inputs), labels).backward()
+        loss = task_of(study.dataset).loss(module(inputs), labels)
+        loss.backward()
+        loss.item()  # a GPU is waited for
         spent = time.monotonic() - began
     return spent * len(train) / len(labels)
 

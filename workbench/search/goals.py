@@ -62,6 +62,11 @@ def _latency(metrics: Metrics, baseline: Metrics) -> float | None:
     return whole / metrics.speedup.value if whole else None
 
 
+def _told_alike(metrics: Metrics, baseline: Metrics) -> bool:
+    """Whether both energies were measured, or both come from the model: one says nothing of the other."""
+    return bool(metrics.energy and baseline.energy and metrics.energy.measured == baseline.energy.measured)
+
+
 def _accuracy(metrics: Metrics) -> float | None:
     return metrics.accuracy.value if metrics.accuracy else None
 
@@ -119,7 +124,7 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity(
             "energy",
             -1,
-            lambda m, b: m.energy.millijoules if m.energy else None,
+            lambda m, b: m.energy.millijoules if m.energy and _told_alike(m, b) else None,
             lambda p, b: p.energy,
             lambda value: f"{value:.3g} mJ",
         ),

@@ -25,6 +25,8 @@ from workbench import (
 )
 from workbench.carry_out import context_of, export, rebuild
 from workbench.estimates import Estimate
+from workbench.macs import count_macs
+from workbench.models import fresh_model
 from workbench.prediction.base import Prediction
 from workbench.prediction.calibration import Calibration
 from workbench.prediction.probes import measure_probes, probe, probes_of
@@ -181,9 +183,31 @@ def test_every_step_can_be_foreseen(ready: Study, step: object) -> None:
     assert prediction.sentence().startswith("Predicted, not measured: ")
 
 
+def test_another_student_is_foreseen_by_its_own_layers(ready: Study, tmp_path: Path) -> None:
+    recipe = Recipe([Distill(student="lenet5", epochs=1), Quantize()])
+    found = ready.predict(recipe, look=True)  # nothing of it can be tried without training
+    student = fresh_model("lenet5", ready.dataset)
+    assert found.parameters == sum(parameter.numel() for parameter in student.parameters())
+    assert found.macs == count_macs(student, ready.dataset.prepare(ready.dataset.calibration.inputs[:1]))
+    assert found.speedup is None and any("random weights" in note for note in found.notes)
+    trial = ready.run(recipe)
+    assert trial.metrics is not None and found.accuracy is not None
+    assert found.size_bytes.low <= trial.metrics.size_bytes <= found.size_bytes.high
+    assert found.accuracy.low <= trial.metrics.accuracy.value <= found.accuracy.high
+    floats = ready.trial(1).metrics
+    assert floats is not None  # files of another model say nothing of this one's
+    assert ready.predict(FLOATS).size_bytes.value == pytest.approx(floats.size_bytes, rel=0.01)
+
+
+def test_fresh_weights_are_foreseen_to_begin_by_chance(ready: Study) -> None:
+    kept, fresh = (ready.predict(Recipe([Distill(epochs=1, fresh=fresh)])).accuracy for fresh in (False, True))
+    assert kept is not None and fresh is not None
+    assert fresh.value < kept.value and fresh.high - fresh.low > kept.high - kept.low
+
+
 def test_what_can_not_be_foreseen_is_refused(ready: Study) -> None:
-    with pytest.raises(WorkbenchError, match="student"):
-        ready.predict(Recipe([Distill(student="lenet300")]))
+    with pytest.raises(WorkbenchError, match="model"):
+        ready.predict(Recipe([Distill(student="nosuch")]))
     with pytest.raises(WorkbenchError, match="nothing to prune"):
         ready.predict(Recipe([Prune(granularity="head")]))
 

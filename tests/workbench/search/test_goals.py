@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from workbench import Study, WorkbenchError
+from workbench.energy import Energy
 from workbench.metrics import Metrics
 from workbench.search.budget import Budget
 from workbench.search.goals import QUANTITIES, Goal, hypervolume, normalized
@@ -76,6 +77,15 @@ def test_what_the_study_does_not_measure_is_refused(baseline: Metrics) -> None:
     without = baseline.model_copy(update={"energy": None})
     with pytest.raises(WorkbenchError, match="doesn't measure energy"):
         Goal.of("energy", None, without)
+
+
+def test_measured_and_modelled_energies_are_not_weighed_together(baseline: Metrics) -> None:
+    modelled = Energy(millijoules=2.0, measured=False, source="a model")
+    measured = modelled.model_copy(update={"measured": True, "millijoules": 1.0})
+    whole, alike, other = (baseline.model_copy(update={"energy": e}) for e in (modelled, modelled, measured))
+    goal = Goal.of(["energy"], {"energy": 3.0}, whole)
+    assert goal.values(alike, whole) == [2.0] and goal.kept(alike, whole)
+    assert goal.values(other, whole) is None and not goal.kept(other, whole)
 
 
 def test_the_baseline_is_at_the_edge_and_the_ideal_at_the_origin(baseline: Metrics) -> None:
