@@ -55,15 +55,12 @@ class AccuracyModel:
             self._process.fit(x, y)
         self._widening = self._calibrated(x, y)
 
-    def at(self, features: np.ndarray, lowest: float) -> Estimate:
-        """Mean and interval of the accuracy; no lower than by chance, `lowest`."""
+    def at(self, features: np.ndarray, chance: float) -> Estimate:
+        """Mean and interval of the accuracy; `chance` is that of a guess."""
         x = self._standard(features[None])
         mean, deviation = self._process.predict(x, return_std=True)
         reach = stats.norm.ppf((1 + CONFIDENCE) / 2) * float(deviation[0]) * self._widening
-        low, value, high = (
-            max(lowest, _share(self._mean + self._spread * (float(mean[0]) + step))) for step in (-reach, 0.0, reach)
-        )
-        return Estimate(value=value, low=low, high=high)
+        return told(self._mean + self._spread * float(mean[0]), self._spread * reach, chance)
 
     def _standard(self, table: np.ndarray) -> np.ndarray:
         if not self._used.any():
@@ -79,5 +76,10 @@ class AccuracyModel:
         return float(max(1.0, np.quantile(errors, CONFIDENCE) / expected))
 
 
-def _share(logit: float) -> float:
-    return float(1 / (1 + np.exp(-logit)))
+def told(center: float, reach: float, chance: float) -> Estimate:
+    """An accuracy by its logit, to both sides of which the interval reaches.
+
+    What is ruined answers as by chance: less than that isn't expected, and less than half of it isn't thought possible.
+    """
+    low, value, high = (float(1 / (1 + np.exp(-logit))) for logit in (center - reach, center, center + reach))
+    return Estimate(value=max(value, chance), low=max(low, chance / 2), high=max(high, chance))

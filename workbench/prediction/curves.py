@@ -1,8 +1,8 @@
-"""Curves: how accuracy falls along the ratio, for each way of choosing what is pruned; between probes, a line."""
+"""Curves: how accuracy falls as more is pruned, for each way of choosing what; between probes, a line."""
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from workbench.steps import Prune
 Family = tuple[str, str, str, int]
 LEAST_ERROR = 1e-4  # nats; less is as good as none
 HARMLESS = 8  # bits: what they cost is less than what the samples leave open
+UNFELT = -1.5  # log nats: the model as a whole answers as before
 EDGE = 2e-3  # shares nearer to 0 or 1 are taken for this near: their logit says no more
 
 
@@ -27,7 +28,7 @@ def logit(share: float) -> float:
 
 @dataclass(frozen=True)
 class Mark:
-    """What is known at one ratio: the logit of the accuracy, and how much the layers suffer alone, in log nats."""
+    """What was found at one ratio: the logit of the accuracy, and how much the layers suffer alone, in log nats."""
 
     accuracy: float
     damage: float
@@ -78,8 +79,11 @@ class Curves:
         named = {(granularity, importance) for granularity, importance, *_ in self._known}
         return step is not None and (step.granularity, step.importance) not in named
 
-    def at(self, prospect: Prospect, without: bool = False, strange: bool = False) -> Mark:
-        """What the nearest family's curve says.
+    def at(self, prospect: Prospect, without: bool = False, strange: bool = False) -> float:
+        """The logit of the accuracy by the nearest family's curve.
+
+        Of channels it goes along what the layers suffer alone: where widths are rounded, or what is scored low lies in
+        few layers, that says more than the ratio. Of single weights it goes along the ratio.
 
         Parameters
         ----------
@@ -91,29 +95,26 @@ class Curves:
         """
         step = single(prospect)
         if step is None:
-            return self._of_damage(self.damage(prospect)) if prospect.ratios else self.start
+            marks = self._known.get(family(Prune()), {})
+            return self._along(prospect, marks) if prospect.ratios else self.start.accuracy
         for key in _relatives(step):
             if strange and key[1] == step.importance:
                 continue
-            marks = {0.0: self.start} | self._known.get(key, {})
+            marks = dict(self._known.get(key, {}))
             if without and key == family(step):
                 marks.pop(step.ratio, None)
-            if len(marks) > 2:
-                ratios, values = zip(*sorted(marks.items()), strict=True)
-                return Mark(
-                    float(np.interp(step.ratio, ratios, [mark.accuracy for mark in values])),
-                    float(np.interp(step.ratio, ratios, [mark.damage for mark in values])),
-                )
-        return self.start
+            if len(marks) > 1:
+                return self._along(prospect, marks, step.ratio if step.granularity == "weight" else None)
+        return self.start.accuracy
 
-    def _of_damage(self, damage: float) -> Mark:
-        """Where the plainest family suffers as much."""
-        marks = self._known.get(family(Prune()), {})
-        known = sorted(
-            [(mark.damage, mark.accuracy) for mark in marks.values()] + [(self.start.damage, self.start.accuracy)]
-        )
-        damages, accuracies = zip(*known, strict=True)
-        return Mark(float(np.interp(damage, damages, accuracies)), damage)
+    def _along(self, prospect: Prospect, marks: Mapping[float, Mark], ratio: float | None = None) -> float:
+        """On the line through what was found, at a ratio, or where the layers suffer as much."""
+        if ratio is not None:
+            known, place = {0.0: self.start.accuracy} | {r: mark.accuracy for r, mark in marks.items()}, ratio
+        else:
+            felt = {mark.damage: mark.accuracy for mark in marks.values() if mark.damage > UNFELT}
+            known, place = {UNFELT: self.start.accuracy} | felt, self.damage(prospect)
+        return float(np.interp(place, *zip(*sorted(known.items()), strict=True)))
 
 
 def _cut(step: Prune, prospect: Prospect) -> tuple | None:

@@ -14,7 +14,7 @@ FLOAT_BITS = 16  # more bits make no difference
 
 
 def untrained(prospect: Prospect, size: Size, curves: Curves, known: bool = False, strange: bool = False) -> np.ndarray:
-    """Of a recipe, its trainings left out: what the curves of its kind say, and how far it is off them.
+    """Of a recipe, its trainings left out: what the curves of its kind say, and what may move it off them.
 
     Parameters
     ----------
@@ -28,12 +28,11 @@ def untrained(prospect: Prospect, size: Size, curves: Curves, known: bool = Fals
         What would be said if nothing were known of its importance.
     """
     whole, sensitivity = prospect.outline.size({}), curves.sensitivity
-    mark, damage = curves.at(prospect, known, strange), curves.damage(prospect)
     rounded = sum(sensitivity.error("bits", name, bits) for name, bits in prospect.bits.items())
     return np.array(
         [
-            mark.accuracy,
-            damage - mark.damage,
+            curves.at(prospect, known, strange),
+            curves.damage(prospect),
             logit(_kept(prospect, sensitivity)),
             math.log10(rounded + LEAST_ERROR),
             math.log(size.parameters / whole.parameters),

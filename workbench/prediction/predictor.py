@@ -169,8 +169,7 @@ class Predictor:
     def _before(self, recipe: Recipe, prospect: Prospect, size: Size) -> Estimate:
         """Accuracy without the recipe's trainings."""
         if prospect.fresh:
-            chance = 1 / len(self.study.dataset.classes)
-            return Estimate(value=chance, low=chance, high=chance)
+            return Estimate(value=self._chance, low=self._chance, high=self._chance)
         tried = self.probes.of(recipe)
         if tried is not None:
             return share_of(tried.right, tried.samples, CONFIDENCE)
@@ -181,7 +180,7 @@ class Predictor:
 
     @property
     def _chance(self) -> float:
-        return 0.5 / len(self.study.dataset.classes)
+        return 1 / len(self.study.dataset.classes)
 
     def _accuracies(self) -> tuple[AccuracyModel | None, Recovery]:
         """The models of accuracy without and with training."""

@@ -11,6 +11,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern, WhiteKernel
 
 from workbench.estimates import Estimate
+from workbench.prediction.accuracy import told
 from workbench.prediction.base import CONFIDENCE
 from workbench.prediction.curves import logit
 
@@ -82,13 +83,12 @@ class Recovery:
                 warnings.simplefilter("ignore", ConvergenceWarning)  # a noise at its bound is none
                 self._process.fit(self._table(trials), np.clip(off, -FURTHEST, FURTHEST))
 
-    def at(self, trained: Trained, lowest: float) -> Estimate:
-        """Mean and interval of the accuracy; no lower than by chance, `lowest`."""
+    def at(self, trained: Trained, chance: float) -> Estimate:
+        """Mean and interval of the accuracy; `chance` is that of a guess."""
         mean, deviation = self._process.predict(self._table([trained]), return_std=True)
         center = self._rule(trained) + float(np.atleast_1d(mean)[0])
         reach = stats.norm.ppf((1 + CONFIDENCE) / 2) * float(np.atleast_1d(deviation)[0])
-        low, value, high = (max(lowest, float(1 / (1 + np.exp(-z)))) for z in (center - reach, center, center + reach))
-        return Estimate(value=value, low=low, high=high)
+        return told(center, reach, chance)
 
     def _rule(self, trained: Trained) -> float:
         back = 1 - np.exp(-np.sqrt(trained.updates / HALF_WAY))

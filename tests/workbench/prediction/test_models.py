@@ -113,8 +113,8 @@ def test_accuracy_is_never_below_chance_nor_above_one() -> None:
     x = np.linspace(0, 1, 12)[:, None]
     model = AccuracyModel(x, np.where(x[:, 0] < 0.5, 0.99, 0.1), [200] * 12)
     for far in (-3.0, 0.0, 0.5, 1.0, 4.0):
-        found = model.at(np.array([far]), 0.05)
-        assert 0.05 <= found.low <= found.value <= found.high <= 1
+        found = model.at(np.array([far]), chance=0.1)
+        assert found.value >= 0.1 and 0.05 <= found.low <= found.value <= found.high <= 1
 
 
 def test_accuracy_without_any_difference_to_learn_from() -> None:
