@@ -114,7 +114,8 @@ class Curves:
         else:
             felt = {mark.damage: mark.accuracy for mark in marks.values() if mark.damage > UNFELT}
             known, place = {UNFELT: self.start.accuracy} | felt, self.damage(prospect)
-        return float(np.interp(place, *zip(*sorted(known.items()), strict=True)))
+        places, accuracies = zip(*sorted(known.items()), strict=True)
+        return float(np.interp(place, places, accuracies))
 
 
 def _cut(step: Prune, prospect: Prospect) -> tuple | None:
