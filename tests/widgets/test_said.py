@@ -3,10 +3,13 @@
 import io
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from widgets.result import ResultCard
 from widgets.said import said
@@ -26,6 +29,7 @@ from workbench.runtimes import RUNTIMES
 from workbench.search.goals import Goal
 from workbench.search.outcome import Outcome
 from workbench.search.rungs import Rung
+from workbench.steps.base import Work
 from workbench.why import headline_of
 
 ONE = Estimate(value=1.5, low=1.25, high=1.75)
@@ -173,6 +177,16 @@ def npz(**arrays: np.ndarray) -> bytes:
     return file.getvalue()
 
 
+class Branches(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1) if x.mean() > 0 else -x.flatten(1)
+
+
+def export(runtime: str, module: nn.Module) -> None:
+    inputs = np.zeros((2, 1, 8, 8), np.float32)
+    RUNTIMES[runtime].export(Work(module), inputs, inputs, Path("never-written"))
+
+
 REFUSED: list[Callable[[], object]] = [
     lambda: Recipe([Quantize(), Quantize()]),
     lambda: Recipe([Half(), Prune()]),
@@ -190,6 +204,9 @@ REFUSED: list[Callable[[], object]] = [
     lambda: Study("lenet300", "cifar10"),
     lambda: RUNTIMES["onnxruntime"].check(Quantize(weight_bits=3)),
     lambda: RUNTIMES["torch"].check(Quantize()),
+    lambda: export("torch", Branches()),
+    lambda: export("torch", nn.Sequential(nn.Flatten(), nn.Linear(3, 3))),
+    lambda: export("onnxruntime", nn.Sequential(nn.AdaptiveMaxPool2d(3), nn.Flatten())),
     lambda: read_data("half.txt", b"x"),
     lambda: read_data("half.npz", b"x"),
     lambda: read_data("half.npz", npz(inputs=np.zeros((9, 4)), labels=np.zeros(8, int))),

@@ -10,6 +10,7 @@ import numpy as np
 
 from workbench.errors import WorkbenchError
 from workbench.profiling import RUNS, Operation
+from workbench.runtimes.refusals import not_exported
 
 if TYPE_CHECKING:
     from workbench.steps.base import Work
@@ -209,11 +210,7 @@ class Runtime(ABC):
         except (WorkbenchError, OSError, MemoryError):
             raise
         except Exception as error:  # exporters raise whatever they meet; the reason is what the user needs
-            reason = str(error).strip().split("\n")[0][:300]
-            raise WorkbenchError(
-                f"The model could not be exported for '{self.name}': {type(error).__name__}: {reason}",
-                "Try another runtime, or rewrite the operation that it names.",
-            ) from error
+            raise not_exported(self.name, error, work.module, example) from error
 
     def load(self, path: Path, threads: int = 1, device: str = "cpu") -> Session:
         """Load an artifact.
