@@ -69,6 +69,8 @@ class Comparison:
         Of a classifier.
     layers : list of LayerChange
         In the order of execution.
+    unseen : str
+        Why the layers' outputs aren't compared, where the runtime does not show them; else empty.
     """
 
     a: "Trial"
@@ -81,6 +83,7 @@ class Comparison:
     agreement: Estimate | None
     classes: list[ClassChange]
     layers: list[LayerChange]
+    unseen: str = ""
 
     def samples(self, flip: str = "broken") -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Raw inputs (M, ...), labels, answers of `a` and answers of `b` (M, ...) of one kind of flip."""
@@ -106,7 +109,9 @@ class Comparison:
         first, *more = self._told()
         who = f"Trial {self.b.number} against trial {self.a.number}"
         said = [f"{who}: {self.verdict} (p = {self.p_value:.2g}). {first}", *more]
-        if not any(layer.sqnr is not None for layer in self.layers):
+        if self.unseen:
+            said.append(f"{self.unseen} So the error of each layer's output is left out.")
+        elif not any(layer.sqnr is not None for layer in self.layers):
             said.append("Their layers have nothing in common, so that outputs can't be compared layer by layer.")
         elif self.damage is None:
             said.append("No layer's output is off by more than a hundredth of its power.")
@@ -188,6 +193,7 @@ def compare(a: "Trial", b: "Trial") -> Comparison:
     task = task_of(dataset)
     change, flips = task.change(before, after, labels), task.flips(before, after, labels)
     classes = isinstance(task, Classification)
+    shown, unseen = _shown(a, b)
     return Comparison(
         a=a,
         b=b,
@@ -198,7 +204,8 @@ def compare(a: "Trial", b: "Trial") -> Comparison:
         gain=change.gain,
         agreement=share_of(int((before == after).sum()), len(labels)) if classes else None,
         classes=_classes(dataset.classes, labels, before == labels, after == labels) if classes else [],
-        layers=_layers(a, b),
+        layers=_layers(a, b, shown),
+        unseen=unseen,
     )
 
 
@@ -210,13 +217,12 @@ def _classes(names: list[str], labels: np.ndarray, was: np.ndarray, now: np.ndar
     ]
 
 
-def _layers(a: "Trial", b: "Trial") -> list[LayerChange]:
+def _layers(a: "Trial", b: "Trial", shown: list[dict[str, np.ndarray]]) -> list[LayerChange]:
     first, second = ({layer.name: layer for layer in layers_of(trial, _times(trial))} for trial in (a, b))
-    shown = [_activations(trial) for trial in (a, b)]
     changes = []
     for name in [*first, *(name for name in second if name not in first)]:
         before, after, error = first.get(name), second.get(name), None
-        if before and after and all(name in outputs for outputs in shown):
+        if before and after and shown and all(name in outputs for outputs in shown):
             error = sqnr(*_common(shown[0][name], shown[1][name], before, after))
         changes.append(LayerChange(name, before, after, error))
     return changes
@@ -229,6 +235,14 @@ def _times(trial: "Trial") -> list:
         return profiled(trial)
     except WorkbenchError:  # a runtime that can't tell; the rest of the comparison stands
         return []
+
+
+def _shown(a: "Trial", b: "Trial") -> tuple[list[dict[str, np.ndarray]], str]:
+    """The outputs of both trials' layers; none, and why, where a runtime does not show them."""
+    try:
+        return [_activations(trial) for trial in (a, b)], ""
+    except WorkbenchError as error:  # the rest of the comparison stands
+        return [], error.message
 
 
 def _activations(trial: "Trial") -> dict[str, np.ndarray]:

@@ -10,6 +10,8 @@ from scipy import stats
 from workbench import Distill, Prune, Quantize, Recipe, Study, WorkbenchError
 from workbench.compare import DAMAGE, Comparison, sqnr
 from workbench.layers import layers_of
+from workbench.runtimes import RUNTIMES
+from workbench.steps.base import Work
 
 LAYERS = ["conv1", "conv2", "fc1", "fc2"]
 
@@ -114,6 +116,38 @@ def test_damage_is_found_where_it_starts(few_digits, lenet5, tmp_path) -> None:
     assert found.layers[0].sqnr == float("inf")
     assert found.damage.name == "conv2"
     assert any("damage starts at conv2" in sentence for sentence in found.sentences())
+
+
+def test_a_runtime_that_shows_no_layers_leaves_out_their_outputs_only_and_says_so(few_digits, tmp_path) -> None:
+    study = Study("lenet5", few_digits, runtime="sparse", path=tmp_path)
+    study.run(Recipe([Prune(ratio=0.5), Prune(ratio=0.3, granularity="weight")]))
+    found, labels = study.compare(0, 1), few_digits.validation.labels
+    was, now = (study.trial(number).answers() == labels for number in (0, 1))
+    assert (len(found.fixed), len(found.broken)) == ((~was & now).sum(), (was & ~now).sum())
+    assert found.p_value == pytest.approx(
+        stats.binomtest(len(found.fixed), len(found.fixed) + len(found.broken)).pvalue
+    )
+    assert [(change.before.channels, change.after.channels) for change in found.layers[:2]] == [(20, 10), (50, 25)]
+    assert [change.after.bits for change in found.layers] == [32] * 4
+    assert sum(change.after.zeros > 0 for change in found.layers) >= 2
+    assert [change.sqnr for change in found.layers] == [None] * 4
+    assert found.damage is None
+    assert found.unseen == "PyTorch (sparse where faster) does not show what is computed inside its artifact."
+    assert found.sentences()[-1] == f"{found.unseen} So the error of each layer's output is left out."
+    assert [row["SQNR dB"] for row in found.table()] == ["-"] * 4
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_every_runtime_shows_its_layers_or_refuses_to_in_words(name: str, few_digits, lenet5, tmp_path) -> None:
+    runtime, inputs = RUNTIMES[name], few_digits.prepare(few_digits.validation.inputs[:4])
+    if runtime.version() is None:
+        pytest.skip(runtime.install())
+    if name in ("inductor", "sparse", "executorch"):
+        with pytest.raises(WorkbenchError, match="does not show what is computed inside its artifact"):
+            runtime.activations(tmp_path, inputs)
+    else:
+        runtime.export(Work(lenet5), inputs[:2], inputs, tmp_path / f"model{runtime.suffix}")
+        assert list(runtime.activations(tmp_path / f"model{runtime.suffix}", inputs)) == LAYERS
 
 
 def test_sqnr_is_the_formula() -> None:
