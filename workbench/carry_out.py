@@ -15,6 +15,7 @@ import torch
 
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.measure import Setting, answers, measure
+from workbench.memory import enough_memory
 from workbench.metrics import Metrics
 from workbench.models import architecture
 from workbench.prefixes import Start, begun, keep
@@ -59,7 +60,8 @@ def carry_out(study: "Study", record: Record, on_progress: Callable[[dict[str, A
         torch.manual_seed(recipe.seed)
         report = progress.stage(index, type(step).__name__)
         report(share=0.0)
-        step.apply(work, replace(context, report=report, place=index + 1))
+        with enough_memory(f"doing {type(step).__name__}"):
+            step.apply(work, replace(context, report=report, place=index + 1))
         work.module.to("cpu")
         refit(dict(work.module.named_parameters()), work.grids)
         spent = taken_over + time.monotonic() - began
@@ -75,7 +77,8 @@ def carry_out(study: "Study", record: Record, on_progress: Callable[[dict[str, A
     form = PACKED if work.ships_packed else study.runtime
     report(share=0.0, message=f"Exporting: {form.title}")
     artifact = folder / f"model{form.suffix}"
-    export(study, work, artifact)
+    with enough_memory("exporting the model"):
+        export(study, work, artifact)
     if not setting(study).comparable(artifact):
         record.notes.append(f"{form.title}: its speed is not compared with that of {study.runtime.title}.")
 

@@ -15,6 +15,7 @@ from workbench.errors import WorkbenchError
 from workbench.evaluation import Change, task_of
 from workbench.latency import Paired, budget, cuda_clock, paired, wall_clock
 from workbench.macs import count_macs
+from workbench.memory import enough_memory, shortage
 from workbench.metrics import Conditions, Metrics, Parity
 from workbench.process_cost import ProcessCost, process_cost
 from workbench.runtimes import Runtime, Session, runtime_of
@@ -22,6 +23,7 @@ from workbench.steps.base import Work
 
 EVALUATION_BATCH = 250
 PARITY_SAMPLES = 256
+SMALLER = "Make a study with a smaller batch"
 
 Report = Callable[..., None]
 
@@ -64,7 +66,7 @@ def rows(session: Session, dataset: Dataset, split: str, report: Report = lambda
     part, task, found = getattr(dataset, split), task_of(dataset), []
     step = task.batch(dataset, EVALUATION_BATCH)
     for start in range(0, len(part), step):
-        outputs = session(dataset.prepare(part.inputs[start : start + step]))
+        outputs = run(session, dataset.prepare(part.inputs[start : start + step]))
         task.check_outputs(outputs.shape, dataset)
         if not np.isfinite(outputs).all():
             raise WorkbenchError(
@@ -74,6 +76,17 @@ def rows(session: Session, dataset: Dataset, split: str, report: Report = lambda
         found.append(task.rows(outputs, part.labels[start : start + step]))
         report(share=min(1.0, (start + step) / len(part)), message=f"Evaluating on the {split} split")
     return np.concatenate(found)
+
+
+def run(session: Session, inputs: np.ndarray) -> np.ndarray:
+    """The outputs for inputs; put to it in halves where the memory doesn't suffice for all at once."""
+    try:
+        return session(inputs)
+    except Exception as error:  # each runtime says in its own way that memory is short
+        if len(inputs) == 1 or shortage(error) is None:
+            raise
+    half = len(inputs) // 2
+    return np.concatenate([run(session, inputs[:half]), run(session, inputs[half:])])
 
 
 def measure(
@@ -114,14 +127,16 @@ def measure(
     """
     session = setting.load(artifact)
     task, labels = task_of(dataset), getattr(dataset, split).labels
-    judged = rows(session, dataset, split, report)
+    with enough_memory("evaluating the model"):
+        judged = rows(session, dataset, split, report)
     given = task.answers(judged)
     same = Change(0, 0, 0.0, 1.0)
     change = same if baseline_answers is None else task.change(baseline_answers, given, labels)
 
     # What no kernel computes with says nothing about speed, nor does another runtime.
     timed = setting.comparable(artifact) and not work.simulated
-    timing = _timed(session, baseline, dataset, setting, report) if timed else None
+    with enough_memory(f"timing {setting.batch} inputs at once", f"{SMALLER}, now {setting.batch}; or another device."):
+        timing = _timed(session, baseline, dataset, setting, report) if timed else None
     process, unmeasured = (None, []) if work.simulated else _process_cost(artifact, dataset, setting, report)
 
     macs = count_macs(work.module, dataset.prepare(dataset.validation.inputs[:1]))
@@ -217,7 +232,7 @@ def parity(session: Session, module: nn.Module, dataset: Dataset) -> Parity:
     inputs = dataset.prepare(dataset.validation.inputs[: task.batch(dataset, PARITY_SAMPLES)])
     with torch.inference_mode():
         expected = module.eval().to("cpu")(torch.from_numpy(inputs)).numpy()
-    got = session(inputs)
+    got = run(session, inputs)
     return Parity(
         samples=len(inputs),
         largest_difference=float(np.abs(got - expected).max()),

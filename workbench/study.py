@@ -13,6 +13,7 @@ import numpy as np
 from workbench.data import DATASETS, Dataset, fingerprint, load_dataset
 from workbench.errors import Cancelled, WorkbenchError, lookup
 from workbench.foresight import Foresight, OnProgress
+from workbench.memory import HINT, release, shortage
 from workbench.metrics import Metrics
 from workbench.models import MODELS, check_name, fitted, load_model
 from workbench.objectives import front
@@ -250,14 +251,14 @@ class Study(Foresight, Speeds):
             record.state, record.reason = "cancelled", "Interrupted from the keyboard."
         except WorkbenchError as error:
             record.state, record.reason = "failed", str(error)
-        except MemoryError:
-            record.state, record.reason = "failed", "The machine ran out of memory. Use a smaller batch size or model."
         except Exception as error:  # a failed trial is a result: nothing kills a study
-            record.state = "failed"
-            record.reason = f"Something unexpected went wrong: {type(error).__name__}: {str(error)[:300]}"
+            unexpected = f"Something unexpected went wrong: {type(error).__name__}: {str(error)[:300]}"
+            record.state, short = "failed", shortage(error)
+            record.reason = f"{short} {HINT}" if short else unexpected
             self._keep_traceback(number)
         if record.state != "complete":
             record.metrics = None
+            release()
         record.seconds = (record.seconds or 0.0) + time.time() - started
         self.storage.save(record)
         return Trial(self, record)

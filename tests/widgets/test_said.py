@@ -20,6 +20,7 @@ from workbench.estimates import Estimate, Score, share_of
 from workbench.evaluation import TASKS, Errors, Prediction, Quality
 from workbench.latency import Calls
 from workbench.machine import Machine
+from workbench.memory import HINT, enough_memory
 from workbench.metrics import Conditions, Parity
 from workbench.own import read_data, read_weights
 from workbench.prediction.calibration import FIGURES, Calibration
@@ -187,6 +188,11 @@ def export(runtime: str, module: nn.Module) -> None:
     RUNTIMES[runtime].export(Work(module), inputs, inputs, Path("never-written"))
 
 
+def short(doing: str, hint: str) -> None:
+    with enough_memory(doing, hint):
+        torch.empty(2**50)
+
+
 REFUSED: list[Callable[[], object]] = [
     lambda: Recipe([Quantize(), Quantize()]),
     lambda: Recipe([Half(), Prune()]),
@@ -204,6 +210,10 @@ REFUSED: list[Callable[[], object]] = [
     lambda: Study("lenet300", "cifar10"),
     lambda: RUNTIMES["onnxruntime"].check(Quantize(weight_bits=3)),
     lambda: RUNTIMES["torch"].check(Quantize()),
+    *([] if torch.cuda.is_available() else [lambda: RUNTIMES["torch"].check(device="cuda")]),
+    lambda: RUNTIMES["sparse"].check(device="cuda"),
+    lambda: short("training with batches of 64 samples", "Use a smaller batch_size, now 64, or another device."),
+    lambda: short("doing Prune", HINT),
     lambda: export("torch", Branches()),
     lambda: export("torch", nn.Sequential(nn.Flatten(), nn.Linear(3, 3))),
     lambda: export("onnxruntime", nn.Sequential(nn.AdaptiveMaxPool2d(3), nn.Flatten())),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.errors import WorkbenchError
+from workbench.memory import shortage
 from workbench.profiling import RUNS, Operation
 from workbench.runtimes.refusals import not_exported
 
@@ -124,9 +125,10 @@ class Runtime(ABC):
         if self.version() is None:
             raise WorkbenchError(f"The runtime '{self.name}' is not installed.", f"Run `{self.install()}`.")
         if device != "cpu" and device not in self.devices_here():
+            lacking, remedy = self.lacks(device) if device in ("cpu", "cuda") else ("", "")
             raise WorkbenchError(
-                f"The runtime '{self.name}' can't use the device '{device}' here.",
-                f"Choose one of: {', '.join(self.devices_here())}.",
+                f"The runtime '{self.name}' can't use the device '{device}' here{lacking and f': {lacking}'}.",
+                f"Choose one of: {', '.join(self.devices_here())}{remedy and f'; or {remedy}'}.",
             )
         if quantize is None or quantize.simulate or self.computes(quantize):
             return
@@ -185,6 +187,10 @@ class Runtime(ABC):
         """The devices that it can use on this machine."""
         return self.devices
 
+    def lacks(self, device: str) -> tuple[str, str]:
+        """What it would need to use a device that isn't here, and how to come by that; "" if by no means."""
+        return "it runs on processors only", ""
+
     def export(self, work: "Work", example: np.ndarray, calibration: np.ndarray, path: Path) -> None:
         """Write the artifact.
 
@@ -210,6 +216,8 @@ class Runtime(ABC):
         except (WorkbenchError, OSError, MemoryError):
             raise
         except Exception as error:  # exporters raise whatever they meet; the reason is what the user needs
+            if shortage(error) is not None:
+                raise
             raise not_exported(self.name, error, work.module, example) from error
 
     def load(self, path: Path, threads: int = 1, device: str = "cpu") -> Session:

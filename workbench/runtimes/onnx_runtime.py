@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.errors import WorkbenchError
 from workbench.machine import products_overflow
 from workbench.profiling import RUNS, WARMUP, Operation, medians
 from workbench.runtimes.base import Kernel, Runtime, Session
@@ -41,7 +42,10 @@ class OnnxSession(Session):
             options.enable_profiling, options.profile_file_prefix = True, str(trace)
         self._session = ort.InferenceSession(path, options, providers=[providers[device]])
         if self._session.get_providers()[0] != providers[device]:
-            raise RuntimeError(f"ONNX Runtime fell back to {self._session.get_providers()[0]}")
+            raise WorkbenchError(
+                "ONNX Runtime could not start CUDA, though it is built with it.",
+                "Install the CUDA and cuDNN that it asks for (https://onnxruntime.ai), or choose the device 'cpu'.",
+            )
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
@@ -90,6 +94,12 @@ class OnnxRuntime(Runtime):
         import onnxruntime as ort
 
         return ("cpu", "cuda") if "CUDAExecutionProvider" in ort.get_available_providers() else ("cpu",)
+
+    def lacks(self, device: str) -> tuple[str, str]:
+        return (
+            f"ONNX Runtime {self.version()} is built without CUDA",
+            "run `pip install onnxruntime-gpu` in place of onnxruntime",
+        )
 
     def warm_up(self) -> None:
         import onnxruntime.quantization  # noqa: F401

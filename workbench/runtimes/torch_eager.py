@@ -54,6 +54,14 @@ class TorchEager(Runtime):
 
         return ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
 
+    def lacks(self, device: str) -> tuple[str, str]:
+        import torch
+
+        if torch.version.cuda is None:
+            built = f"PyTorch {torch.__version__} is built without CUDA"
+            return built, "install PyTorch for CUDA, as https://pytorch.org/get-started says"
+        return "PyTorch finds no NVIDIA GPU with a driver", "see what `nvidia-smi` says"
+
     def snippet(self, filename: str) -> str:
         return (
             "import torch  # pip install torch\n\n"

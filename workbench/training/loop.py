@@ -18,6 +18,8 @@ from workbench.data import Dataset, Split
 from workbench.errors import WorkbenchError
 from workbench.estimates import Score
 from workbench.evaluation import task_of
+from workbench.memory import enough_memory
+from workbench.runtimes import RUNTIMES
 from workbench.steps.base import Context
 from workbench.steps.finetune import Training
 from workbench.training.batches import Batch, Batches
@@ -86,9 +88,12 @@ def train(
     Cancelled
         If the user asks to stop; the module is then left as the last update made it.
     """
-    module.to(context.device)
+    _check_device(context.device)
     context.report(share=0.0, message="Judging the model before training")
     with ExitStack() as stack:
+        doing, size = f"training with batches of {settings.batch_size} samples", settings.batch_size
+        stack.enter_context(enough_memory(doing, f"Use a smaller batch_size, now {size}, or another device."))
+        module.to(context.device)
         for constraint in constraints:
             stack.enter_context(constraint.held(module))
         stack.enter_context(_channels_last(module))
@@ -98,6 +103,15 @@ def train(
         loop.run()
     module.eval()
     return loop.best.value
+
+
+def _check_device(device: str) -> None:
+    if device != "cpu" and device not in (runtime := RUNTIMES["torch"]).devices_here():
+        lacking, remedy = runtime.lacks(device)
+        raise WorkbenchError(
+            f"Training can't use the device '{device}' here: {lacking}.",
+            f"Make a study with device='cpu', or {remedy}.",
+        )
 
 
 class _Loop:
