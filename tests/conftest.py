@@ -31,6 +31,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if isinstance(runtime, Runtime):
         try:
             runtime.check()
+            runtime.check_export()
         except WorkbenchError as error:
             pytest.skip(str(error))
 

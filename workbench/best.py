@@ -175,6 +175,7 @@ def best_runtime(
 
 def _check(runtime: Runtime, device: str, left: float) -> None:
     runtime.check(device=device)
+    runtime.check_export()
     if runtime.preparing_seconds > left:
         raise WorkbenchError(
             f"Preparing it takes about {runtime.preparing_seconds:.0f} s (an estimate), "

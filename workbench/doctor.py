@@ -8,6 +8,7 @@ from importlib.util import find_spec
 import psutil
 
 from workbench.carry_out import processors
+from workbench.errors import WorkbenchError
 from workbench.machine import int8_instructions
 from workbench.measure import processor
 from workbench.runtimes import RUNTIMES
@@ -48,6 +49,11 @@ def _runtimes() -> list[str]:
 
 def _advice() -> list[str]:
     lines = [f"{r.name}: run `{r.install()}`." for r in RUNTIMES.values() if r.version() is None]
+    for runtime in RUNTIMES.values():
+        try:
+            runtime.check_export()
+        except WorkbenchError as error:
+            lines.append(f"{runtime.name}: {error}")
     if find_spec("jupyterlab") is None:
         lines.append("JupyterLab: run `pip install 'compression-workbench[lab]'`.")
     if shutil.which("nvidia-smi") and "cuda" not in RUNTIMES["torch"].devices_here():

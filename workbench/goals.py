@@ -67,8 +67,9 @@ def goal_recipe(name: str, study: Study) -> Recipe:
     Raises
     ------
     WorkbenchError
-        If there is no such goal, or the study's runtime can run nothing of it.
+        If there is no such goal, or the study's runtime can run nothing of it, or not export anything here.
     """
+    study.runtime.check_export()
     recipe = lookup(GOALS, name, "goal").recipe(study)
     if not len(recipe):
         raise WorkbenchError(

@@ -198,7 +198,8 @@ class Study(Foresight, Speeds):
         return Trial(self, self.storage.record(number))
 
     def check(self, recipe: Recipe) -> None:
-        """Refuse a recipe that this study's runtime can't run, before any work."""
+        """Refuse a recipe that this study's runtime can't run, or not export here, before any work."""
+        self.runtime.check_export()
         for step in recipe:
             if isinstance(step, Quantize):
                 self.runtime.check(step, self.device)

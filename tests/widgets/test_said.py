@@ -193,6 +193,12 @@ def short(doing: str, hint: str) -> None:
         torch.empty(2**50)
 
 
+def no_compiler() -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("CXX", "no-such-compiler")
+        RUNTIMES["inductor"].check_export()
+
+
 REFUSED: list[Callable[[], object]] = [
     lambda: Recipe([Quantize(), Quantize()]),
     lambda: Recipe([Half(), Prune()]),
@@ -214,6 +220,7 @@ REFUSED: list[Callable[[], object]] = [
     lambda: RUNTIMES["sparse"].check(device="cuda"),
     lambda: short("training with batches of 64 samples", "Use a smaller batch_size, now 64, or another device."),
     lambda: short("doing Prune", HINT),
+    no_compiler,
     lambda: export("torch", Branches()),
     lambda: export("torch", nn.Sequential(nn.Flatten(), nn.Linear(3, 3))),
     lambda: export("onnxruntime", nn.Sequential(nn.AdaptiveMaxPool2d(3), nn.Flatten())),

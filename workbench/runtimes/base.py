@@ -146,6 +146,15 @@ class Runtime(ABC):
             else "It computes with 32-bit floats only; choose the runtime 'onnxruntime', or turn 'simulate' on.",
         )
 
+    def check_export(self) -> None:  # noqa: B027 (most need nothing more)
+        """Refuse, before any work, what can't be exported here, though it could be loaded and run.
+
+        Raises
+        ------
+        WorkbenchError
+            If a tool is missing that only the export needs.
+        """
+
     def computes(self, quantize: "Quantize") -> bool:
         """Whether it has kernels for all that a declaration asks for; not every mode mixes widths in one model."""
         widths = self.widths(quantize)
@@ -210,6 +219,7 @@ class Runtime(ABC):
             If the runtime has no kernels for it, or the model can't be exported.
         """
         self.check(work.quantization)
+        self.check_export()
         try:
             with self._simulating(work):
                 self._export(work, example, calibration, path)

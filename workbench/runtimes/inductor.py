@@ -7,8 +7,8 @@ import sys
 import tempfile
 import time
 import zipfile
+from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,14 +18,17 @@ from workbench.runtimes.quiet import quiet
 from workbench.runtimes.torch_eager import TorchEager
 from workbench.steps.base import Work
 
-if TYPE_CHECKING:
-    from workbench.steps.quantize import Quantize
-
 ROOT = "model"
 FOLDER = f"{ROOT}/data/aotinductor/model"
 FORMAT = ("archive_format", "archive_version", "byteorder", ".data/version")  # what PyTorch asks of any .pt2
 LIBRARY, FACTS = "wrapper.so", "wrapper_metadata.json"
 EPOCH = (1980, 1, 1, 0, 0, 0)
+INSTALL = defaultdict(
+    lambda: "on Debian and Ubuntu `apt install g++`, on Fedora `dnf install gcc-c++`",
+    darwin="`xcode-select --install`",
+    win32="the Build Tools for Visual Studio",
+)
+"""How to come by a compiler, by platform."""
 OPTIONS = {
     "freezing": True,  # weights are constants: batch normalizations fold into them, layouts are chosen once
     "cpp.dynamic_threads": True,  # else the number of threads at this moment would be compiled in
@@ -69,13 +72,12 @@ class Inductor(Runtime):
     def install(self) -> str:
         return "pip install torch"
 
-    def check(self, quantize: "Quantize | None" = None, device: str = "cpu") -> None:
-        super().check(quantize, device)
+    def check_export(self) -> None:
         if shutil.which(_compiler()) is None:
             raise WorkbenchError(
-                f"The runtime 'inductor' compiles C++, and there is no compiler '{_compiler()}' here.",
-                "Install one (on Debian and Ubuntu: `apt install g++`) or name yours in the variable CXX; or choose "
-                "another runtime.",
+                f"The runtime 'inductor' compiles C++, and there is no compiler '{_compiler()}' here: what is compiled "
+                "already can be opened, timed and run, but nothing new can be made.",
+                f"Install one ({INSTALL[sys.platform]}) or name yours in the variable CXX; or choose another runtime.",
             )
 
     def snippet(self, filename: str) -> str:
@@ -103,7 +105,7 @@ class Inductor(Runtime):
 
 def _compiler() -> str:
     """The C++ compiler that Inductor calls."""
-    return os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+    return (os.environ.get("CXX") or "").partition(" ")[0] or ("clang++" if sys.platform == "darwin" else "g++")
 
 
 def _facts() -> dict[str, str]:

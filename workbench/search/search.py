@@ -67,6 +67,7 @@ def search(
     predicting : bool
         Whether candidates are predicted and looked at first; without, it is the sampler's own search.
     """
+    study.runtime.check_export()
     spending = Budget.of(budget)
     baseline = study.measured_baseline(lambda facts: report(share=0.0, message="Measuring the baseline"))
     assert baseline.metrics is not None

@@ -2,6 +2,9 @@
 
 import copy
 import json
+import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -10,7 +13,9 @@ import pytest
 import torch
 from torch import nn
 
-from workbench import WorkbenchError
+from workbench import Prune, Recipe, Study, WorkbenchError
+from workbench.doctor import examine
+from workbench.goals import goal_recipe
 from workbench.runtimes import RUNTIMES
 from workbench.runtimes.inductor import FACTS, FOLDER
 from workbench.steps.base import Work
@@ -25,7 +30,7 @@ def inputs(digits) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def compiled(zoo_lenet5, inputs, tmp_path_factory) -> tuple[Path, Work]:
-    INDUCTOR.check()
+    INDUCTOR.check_export()
     path, work = tmp_path_factory.mktemp("inductor") / "model.pt2", Work(copy.deepcopy(zoo_lenet5))
     INDUCTOR.export(work, inputs[:2], inputs, path)
     return path, work
@@ -97,11 +102,63 @@ def test_it_and_eager_refuse_each_other_s_files_though_the_suffix_is_the_same(co
             runtime.load(path)
 
 
-def test_where_there_is_no_compiler_it_says_so_and_what_to_do(monkeypatch):
+@pytest.fixture
+def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler -O2")
+
+
+REFUSED = r"compiles C\+\+, and there is no compiler 'no-such-compiler' here: what is compiled already can be opened"
+
+
+@pytest.mark.usefixtures("no_compiler")
+@pytest.mark.parametrize(
+    ("system", "remedy"), [("linux", "`apt install g++`"), ("darwin", "xcode-select"), ("win32", "Visual Studio")]
+)
+def test_where_there_is_no_compiler_exporting_says_so_and_how_to_come_by_one(
+    system, remedy, lenet5, inputs, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("sys.platform", system)
+    with pytest.raises(WorkbenchError, match=REFUSED) as refusal:
+        INDUCTOR.export(Work(lenet5), inputs[:2], inputs, tmp_path / "model.pt2")
+    assert remedy in refusal.value.hint
+    assert not (tmp_path / "model.pt2").exists()
+
+
+@pytest.mark.usefixtures("no_compiler")
+def test_the_doctor_tells_that_there_is_no_compiler():
+    assert [line for line in examine()["For more"] if line.startswith("inductor: ") and "no-such-compiler" in line]
+
+
+def test_what_is_compiled_runs_where_there_is_no_compiler_at_all(compiled, inputs, tmp_path):
+    np.save(tmp_path / "inputs.npy", inputs)
+    code = (
+        "import numpy as np\nfrom pathlib import Path\nfrom workbench.runtimes import RUNTIMES\n"
+        f"session = RUNTIMES['inductor'].load(Path({str(compiled[0])!r}))\n"
+        f"np.save({str(tmp_path / 'outputs.npy')!r}, session(np.load({str(tmp_path / 'inputs.npy')!r})))"
+    )
+    here = {**os.environ, "PATH": "", "CXX": "no-such-compiler", "PYTHONPATH": str(Path.cwd())}
+    subprocess.run([sys.executable, "-c", code], check=True, env=here)
+    assert np.array_equal(np.load(tmp_path / "outputs.npy"), INDUCTOR.load(compiled[0])(inputs))
+
+
+def test_a_study_opens_and_tells_all_it_knows_where_there_is_no_compiler(few_digits, tmp_path, monkeypatch):
+    measured = Study("lenet5", few_digits, runtime="inductor", path=tmp_path).baseline
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(WorkbenchError, match=r"compiles C\+\+, and there is no compiler 'no-such-compiler'") as refusal:
-        INDUCTOR.check()
-    assert "apt install g++" in refusal.value.hint
+    study = Study("lenet5", few_digits, runtime="inductor", path=tmp_path)
+    assert study.baseline.metrics == measured.metrics
+    inputs = few_digits.prepare(few_digits.validation.inputs[:8])
+    assert (study.baseline.load()(inputs).argmax(1) == study.baseline.answers()[:8]).all()
+    assert "does not show what is computed inside" in study.compare(0, 0).unseen
+    assert study.report(tmp_path / "report.html").exists()
+    asks = (
+        lambda: study.run(Recipe([Prune()])),
+        lambda: study.search(["score", "size_bytes"], budget="1 trials"),
+        lambda: goal_recipe("smaller", study),
+    )
+    for ask in asks:
+        with pytest.raises(WorkbenchError, match=REFUSED):
+            ask()
+    assert len(study.trials) == 1
 
 
 def test_what_it_does_not_tell_is_refused_in_words(compiled, inputs):
