@@ -2,6 +2,7 @@
 
 import io
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -193,6 +194,13 @@ def short(doing: str, hint: str) -> None:
         torch.empty(2**50)
 
 
+def load(runtime: str, content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model")
+        path.write_bytes(content)
+        RUNTIMES[runtime].load(path)
+
+
 def no_compiler() -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("CXX", "no-such-compiler")
@@ -221,6 +229,11 @@ REFUSED: list[Callable[[], object]] = [
     lambda: short("training with batches of 64 samples", "Use a smaller batch_size, now 64, or another device."),
     lambda: short("doing Prune", HINT),
     no_compiler,
+    lambda: RUNTIMES["torch"].load(Path("none")),
+    lambda: load("torch", b"\x08\x0a\x12\x07pytorch"),
+    lambda: load("onnxruntime", b"\x08\x63\x12\x07pytorch"),
+    lambda: load("onnxruntime", b"\x80\x04."),
+    lambda: load("onnxruntime", b"\xff\xff"),
     lambda: export("torch", Branches()),
     lambda: export("torch", nn.Sequential(nn.Flatten(), nn.Linear(3, 3))),
     lambda: export("onnxruntime", nn.Sequential(nn.AdaptiveMaxPool2d(3), nn.Flatten())),

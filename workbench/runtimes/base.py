@@ -11,6 +11,7 @@ import numpy as np
 from workbench.errors import WorkbenchError
 from workbench.memory import shortage
 from workbench.profiling import RUNS, Operation
+from workbench.runtimes.kinds import foreign, unreadable
 from workbench.runtimes.refusals import not_exported
 
 if TYPE_CHECKING:
@@ -236,15 +237,16 @@ class Runtime(ABC):
         Raises
         ------
         WorkbenchError
-            If the file is missing, damaged, not of this runtime, or not for this machine.
+            If the file is missing, damaged, not of this runtime, or not for this machine; it says what the file is,
+            and what opens it.
         """
+        path = Path(path)
         self.check(device=device)
+        if (refusal := foreign(path, self.name)) is not None:
+            raise refusal
         try:
-            return self._load(Path(path), threads, device)
+            return self._load(path, threads, device)
         except WorkbenchError:
             raise
         except Exception as error:  # a damaged file makes loaders raise anything
-            raise WorkbenchError(
-                f"{Path(path).name} can't be loaded by '{self.name}': it is missing, damaged or of another kind.",
-                "Export it again.",
-            ) from error
+            raise unreadable(path, self.name, f"{self.title} {self.version()}", error) from error

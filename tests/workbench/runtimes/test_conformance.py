@@ -147,7 +147,7 @@ def test_a_truncated_artifact_is_refused(runtime, share, export, tmp_path):
     path = tmp_path / f"model{runtime.suffix}"
     whole = export(runtime).read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(WorkbenchError, match=f"can't be loaded by '{runtime.name}': it is missing, damaged"):
+    with pytest.raises(WorkbenchError, match=f"can't be loaded by '{runtime.name}': it is .*(empty|cut off|damaged)"):
         runtime.load(path)
 
 
@@ -156,7 +156,7 @@ def test_a_truncated_artifact_is_refused(runtime, share, export, tmp_path):
 def test_a_file_of_something_else_is_refused(runtime, content, tmp_path):
     path = tmp_path / f"other{runtime.suffix}"
     path.write_bytes(content)
-    with pytest.raises(WorkbenchError, match="damaged or of another kind"):
+    with pytest.raises(WorkbenchError, match=r"it is .*(empty|damaged|a zip archive)"):
         runtime.load(path)
 
 
@@ -164,13 +164,14 @@ def test_a_file_of_something_else_is_refused(runtime, content, tmp_path):
 def test_an_artifact_of_another_runtime_is_refused(runtime, export):
     for other in (RUNTIMES["onnxruntime"], RUNTIMES["torch"]):
         if other.suffix != runtime.suffix:
-            with pytest.raises(WorkbenchError, match="of another kind"):
+            with pytest.raises(WorkbenchError, match=r"it is an? (ONNX model|torch\.export program)") as refusal:
                 runtime.load(export(other))
+            assert f"'{other.name}'" in refusal.value.hint
 
 
 @EVERY_RUNTIME
 def test_a_file_that_is_not_there_is_refused(runtime, tmp_path):
-    with pytest.raises(WorkbenchError, match="missing"):
+    with pytest.raises(WorkbenchError, match="it is not there"):
         runtime.load(tmp_path / f"none{runtime.suffix}")
 
 

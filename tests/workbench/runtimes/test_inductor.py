@@ -97,9 +97,10 @@ def test_a_flipped_byte_in_the_code_is_refused_before_it_runs(compiled, tmp_path
 def test_it_and_eager_refuse_each_other_s_files_though_the_suffix_is_the_same(compiled, zoo_lenet5, inputs, tmp_path):
     eager = tmp_path / "eager.pt2"
     TORCH.export(Work(copy.deepcopy(zoo_lenet5)), inputs[:2], inputs, eager)
-    for runtime, path in ((INDUCTOR, eager), (TORCH, compiled[0])):
-        with pytest.raises(WorkbenchError, match="of another kind"):
+    for runtime, other, path in ((INDUCTOR, TORCH, eager), (TORCH, INDUCTOR, compiled[0])):
+        with pytest.raises(WorkbenchError, match="it is a") as refusal:
             runtime.load(path)
+        assert refusal.value.hint == f"Choose the runtime '{other.name}' for it."
 
 
 @pytest.fixture

@@ -144,7 +144,7 @@ def test_a_truncated_file_is_refused(share, packed, tmp_path):
     path = tmp_path / "model.packed"
     whole = packed.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(WorkbenchError, match="can't be loaded by 'packed': it is missing, damaged"):
+    with pytest.raises(WorkbenchError, match=r"can't be loaded by 'packed': it is .*(empty|damaged)"):
         PACKED.load(path)
 
 
@@ -152,7 +152,7 @@ def test_a_truncated_file_is_refused(share, packed, tmp_path):
 def test_a_file_of_something_else_is_refused(content, tmp_path):
     path = tmp_path / "other.packed"
     path.write_bytes(content)
-    with pytest.raises(WorkbenchError, match="damaged or of another kind"):
+    with pytest.raises(WorkbenchError, match=r"it is .*(empty|damaged|cut off|not known)"):
         PACKED.load(path)
 
 
