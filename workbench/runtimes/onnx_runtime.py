@@ -222,7 +222,8 @@ def _to_onnx(work: Work, example: np.ndarray, path: Path, keep: bool = False) ->
     )
     assert program is not None  # as dynamo=True says
     graph = program.model.graph
-    if isinstance(size := graph.inputs[0].shape[0], int):  # the exporter gives in where the model allows no other
+    shape = graph.inputs[0].shape
+    if shape is not None and isinstance(size := shape[0], int):  # the exporter gives in where the model allows no other
         raise ValueError(f"batch was specialized to be a constant ({size})")
     if keep:  # what is an input is no constant that the optimizer may fold
         graph.inputs.extend(graph.initializers.values())

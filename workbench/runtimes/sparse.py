@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.runtimes.base import Runtime, Session
+from workbench.runtimes.pickles import check_program
 from workbench.runtimes.torch_eager import TorchEager
 from workbench.steps.base import Work
 
@@ -26,6 +27,7 @@ class SparseSession(Session):
 
         from workbench.sparse_layers import load_sparse
 
+        check_program(path)
         with warnings.catch_warnings(action="ignore"):  # PyTorch calls its sparse tensors a beta, once
             self._torch, self._threads, self._module = torch, threads, load_sparse(path)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from workbench.profiling import RUNS, WARMUP, Operation, medians
 from workbench.runtimes.base import Runtime, Session
+from workbench.runtimes.pickles import load_program
 from workbench.steps.base import Work
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class TorchSession(Session):
 
         self._torch = torch
         self._threads, self._device = threads, device
-        self._module = torch.export.load(path).module().to(device)
+        self._module = load_program(path).module().to(device)
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
         torch = self._torch
@@ -96,7 +97,7 @@ class TorchEager(Runtime):
     def profile(self, path: Path, inputs: np.ndarray, threads: int = 1, runs: int = RUNS) -> list[Operation]:
         import torch
 
-        program = torch.export.load(path).module()
+        program = load_program(path).module()
         nodes = {node.name: node for node in program.graph.nodes if node.op == "call_function"}
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
@@ -113,9 +114,8 @@ class TorchEager(Runtime):
         ]
 
     def activations(self, path: Path, inputs: np.ndarray) -> dict[str, np.ndarray]:
-        import torch
 
-        program = torch.export.load(path).module()
+        program = load_program(path).module()
         found = {layer: node for node in program.graph.nodes if (layer := _layer(node)) is not None}
         shown = _walk(program, inputs)
         return {layer: shown[_end(node).name].numpy() for layer, node in found.items()}
