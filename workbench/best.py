@@ -116,7 +116,8 @@ def best_runtime(
 ) -> Best:
     """Run a model in every runtime that can, and choose by what was measured.
 
-    Each is timed against the first in one interleaved loop, and the fastest two against each other at the end.
+    Each is timed against the first in one interleaved loop, and the fastest two against each other at the end. A
+    runtime that can't keep the integers or the 16-bit floats of a trial is left out: its floats are another model.
 
     Parameters
     ----------
@@ -147,7 +148,7 @@ def best_runtime(
             left = ends - time.monotonic()
             each = max(LEAST_SECONDS, min(most_seconds(), left / (len(others) + 1 - index)))
             try:
-                _check(runtime, device, left - each)
+                _check(subject, runtime, device, left - each)
                 found, sessions[runtime.name] = _prepared(subject, runtime, folder, threads, device)
             except WorkbenchError as error:
                 tried.append(Tried(runtime.name, left_out=str(error)))
@@ -173,9 +174,10 @@ def best_runtime(
     return Best(shown, ranked[0].runtime, margin, threads, len(subject.inputs), machine)
 
 
-def _check(runtime: Runtime, device: str, left: float) -> None:
+def _check(subject: Subject, runtime: Runtime, device: str, left: float) -> None:
     runtime.check(device=device)
     runtime.check_export()
+    subject.check(runtime)
     if runtime.preparing_seconds > left:
         raise WorkbenchError(
             f"Preparing it takes about {runtime.preparing_seconds:.0f} s (an estimate), "

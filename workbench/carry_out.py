@@ -20,9 +20,12 @@ from workbench.metrics import Metrics
 from workbench.models import architecture
 from workbench.prefixes import Start, begun, keep
 from workbench.quantization.grids import refit
+from workbench.quantization.kept import load_grids, save_grids
 from workbench.recipe import Recipe
 from workbench.runtimes import PACKED, runtime_of
+from workbench.steps import Quantize
 from workbench.steps.base import Context, Work
+from workbench.steps.half import Half
 from workbench.storage import Record
 from workbench.weights import load_weights, save_weights, weight_hash
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from workbench.trial import Trial
 
 PROGRESS, CANCEL, PLAN, WEIGHTS, ANSWERS = "progress.jsonl", "cancel", "plan.json", "weights.safetensors", "answers.npy"
+GRIDS = "grids.safetensors"
 EVERY = 0.1  # seconds between two progress facts at least
 
 
@@ -72,6 +76,7 @@ def carry_out(study: "Study", record: Record, on_progress: Callable[[dict[str, A
     plan = {"architecture": work.architecture, "edits": work.plan, "simulated": work.simulated}
     (folder / PLAN).write_text(json.dumps(plan), encoding="utf-8")
     save_weights(work.module, folder / WEIGHTS)
+    save_grids(folder / GRIDS, work.grids, work.activations)
 
     report = progress.stage(len(recipe), "Export")
     form = PACKED if work.ships_packed else study.runtime
@@ -108,18 +113,22 @@ def _baseline(study: "Study", folder: Path) -> "Trial":
     return study.measured_baseline(stop)
 
 
+def calibrating(study: "Study", work: Work) -> np.ndarray:
+    """The prepared inputs that an export may look at: as many as the quantization asks for, and two at least."""
+    samples = work.quantization.calibration_samples if work.quantization else 2
+    return study.dataset.prepare(study.dataset.calibration.inputs[: max(samples, 2)])
+
+
 def export(study: "Study", work: Work, artifact: Path) -> None:
     """Write the artifact under a name of its own first, so that a kill leaves no half file behind."""
-    calibration = study.dataset.calibration
-    samples = work.quantization.calibration_samples if work.quantization else 2
-    inputs = study.dataset.prepare(calibration.inputs[: max(samples, 2)])
+    inputs = calibrating(study, work)
     partial = artifact.with_name(f"partial{artifact.suffix}")
     runtime_of(artifact, study.runtime).export(work, inputs[:2], inputs, partial)
     os.replace(partial, artifact)
 
 
 def rebuild(trial: "Trial") -> Work:
-    """The compressed module of a finished trial, from its plan and weights."""
+    """The compressed module of a finished trial, and on which grids it lies, from its plan, weights and grids."""
     from workbench.pruning.plan import replay
 
     study = trial.study
@@ -131,8 +140,17 @@ def rebuild(trial: "Trial") -> Work:
     module = architecture(other, study.dataset, trial.recipe.seed) if other else copy.deepcopy(study.module)
     replay(module, torch.from_numpy(study.dataset.prepare(study.dataset.calibration.inputs[:2])), saved["edits"])
     load_weights(module, folder / WEIGHTS)
-    quantization = next((step for step in trial.recipe if step.key() == "quantize"), None)
-    return Work(module.eval(), quantization=quantization, simulated=saved["simulated"])  # type: ignore[arg-type]
+    quantization = next((step for step in trial.recipe if isinstance(step, Quantize)), None)
+    half = next((step.format for step in reversed(trial.recipe.steps) if isinstance(step, Half)), "float32")
+    grids, activations = load_grids(folder / GRIDS)
+    return Work(
+        module.eval(),
+        quantization=quantization,
+        precision=half,
+        grids=grids,
+        activations=activations,
+        simulated=saved["simulated"],
+    )
 
 
 def open_test(study: "Study", trial: "Trial") -> Metrics:

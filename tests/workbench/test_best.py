@@ -11,6 +11,7 @@ from workbench.candidates import Subject
 from workbench.estimates import Estimate
 from workbench.machine import Machine
 from workbench.runtimes import RUNTIMES
+from workbench.steps.base import Work
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +28,16 @@ def test_every_runtime_is_told_of_with_an_interval_or_a_reason(found):
             assert tried.speedup.low <= tried.speedup.value <= tried.speedup.high
             assert tried.size_bytes > 0
             assert tried.preparing > 0
-    torch_eager = next(tried for tried in found.tried if tried.runtime == "torch")
-    assert torch_eager.speedup
-    assert "no kernels for the integers" in torch_eager.note
 
 
-def test_what_takes_longer_than_the_budget_is_left_out_as_an_estimate(found):
+def test_what_has_no_kernels_for_the_integers_of_a_trial_is_passed_over(found):
+    for name in ("torch", "sparse", "inductor"):
+        left_out = next(tried.left_out for tried in found.tried if tried.runtime == name)
+        assert left_out.startswith("It has no kernels for the integers of this trial (static, 8 bits)")
+
+
+def test_what_takes_longer_than_the_budget_is_left_out_as_an_estimate(study):
+    found = study.best_runtime(0, budget="20 s")
     compiled = next(tried for tried in found.tried if tried.runtime == "inductor")
     assert "Preparing it takes about 60 s (an estimate)" in compiled.left_out
 
@@ -58,7 +63,7 @@ def test_a_margin_within_the_noise_is_not_called_faster(low, words):
 def test_a_module_is_raced_as_well(monkeypatch):
     monkeypatch.setattr("workbench.best.RUNTIMES", {name: RUNTIMES[name] for name in ("torch", "onnxruntime")})
     torch.manual_seed(0)
-    subject = Subject(nn.Sequential(nn.Flatten(), nn.Linear(64, 8)).eval(), np.zeros((4, 1, 8, 8), np.float32))
+    subject = Subject(Work(nn.Sequential(nn.Flatten(), nn.Linear(64, 8)).eval()), np.zeros((4, 1, 8, 8), np.float32))
     shares = []
     best = best_runtime(subject, RUNTIMES["torch"], seconds=10, report=lambda **facts: shares.append(facts["share"]))
     assert {tried.runtime for tried in best.tried if tried.latency} == {"torch", "onnxruntime"}
@@ -73,7 +78,7 @@ def test_a_model_that_one_runtime_cannot_export_is_left_out_with_the_reason(monk
             return torch.linalg.eigvals(x.flatten(1)[:, :4].reshape(-1, 2, 2)).real
 
     monkeypatch.setattr("workbench.best.RUNTIMES", {name: RUNTIMES[name] for name in ("torch", "onnxruntime")})
-    best = best_runtime(Subject(Odd(), np.ones((2, 1, 8, 8), np.float32)), RUNTIMES["torch"], seconds=60)
+    best = best_runtime(Subject(Work(Odd()), np.ones((2, 1, 8, 8), np.float32)), RUNTIMES["torch"], seconds=60)
     left = next(tried for tried in best.tried if tried.runtime == "onnxruntime")
     assert "could not be exported for 'onnxruntime'" in left.left_out
     assert (best.winner, best.margin) == ("torch", None)

@@ -55,6 +55,10 @@ class Packed(OnnxRuntime):
         scales = {name: (grid.scale.cpu().numpy(), grid.block) for name, grid in work.grids.items()}
         path.write_bytes(pack(graph, weights, scales))
 
+    def plain(self, path: Path) -> bytes:
+        """The .onnx file that is in a packed one."""
+        return self.put_together(*unpack(path.read_bytes()))
+
     def _load(self, path: Path, threads: int, device: str) -> Session:
         with _unpacked(self, path) as plain:
             return super()._load(plain, threads, device)
@@ -73,9 +77,9 @@ class Packed(OnnxRuntime):
 
 
 @contextmanager
-def _unpacked(runtime: OnnxRuntime, path: Path) -> Iterator[Path]:
-    """The .onnx file that is in a packed one."""
-    whole = runtime.put_together(*unpack(path.read_bytes()))
+def _unpacked(runtime: Packed, path: Path) -> Iterator[Path]:
+    """The .onnx file that is in a packed one, for as long as it is looked at."""
+    whole = runtime.plain(path)
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder, "model.onnx")
         plain.write_bytes(whole)
