@@ -9,8 +9,9 @@ import numpy as np
 
 RUNS = 40
 WARMUP = 5
-CONVERSIONS = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Cast")
-REORDERINGS = ("ReorderInput", "ReorderOutput", "Transpose")
+# As ONNX Runtime calls them, and then OpenVINO.
+CONVERSIONS = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Cast", "FakeQuantize", "Convert")
+REORDERINGS = ("ReorderInput", "ReorderOutput", "Transpose", "Reorder")
 
 
 @dataclass(frozen=True)

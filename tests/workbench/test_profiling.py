@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from workbench import Quantize, WorkbenchError
+from workbench.crossover import Crossover
+from workbench.estimates import Estimate
 from workbench.profiling import WARMUP, Operation, medians
 from workbench.runtimes import RUNTIMES, Runtime, load_runtime
 from workbench.steps.base import Work
@@ -19,6 +21,16 @@ KINDS = [
     pytest.param("torch", None, id="torch"),
     pytest.param("onnxruntime", None, id="float"),
     *(pytest.param("onnxruntime", Quantize(mode=m), id=m) for m in ("static", "dynamic", "weight-only")),
+    pytest.param("sparse", None, id="sparse"),
+]
+OPENVINO = load_runtime("openvino")
+needs_openvino = pytest.mark.skipif(OPENVINO.version() is None, reason="OpenVINO is not installed")
+ON_OPENVINO = [
+    pytest.param("openvino", None, id="openvino", marks=needs_openvino),
+    *(
+        pytest.param("openvino", Quantize(mode=m), id=f"openvino {m}", marks=needs_openvino)
+        for m in ("static", "weight-only")
+    ),
 ]
 
 
@@ -55,7 +67,7 @@ def artifact(zoo_lenet5, inputs, tmp_path_factory):
     return artifact
 
 
-@pytest.mark.parametrize(("name", "quantize"), KINDS)
+@pytest.mark.parametrize(("name", "quantize"), [*KINDS, *ON_OPENVINO])
 def test_every_layer_is_found_with_its_time(artifact, inputs, name, quantize) -> None:
     runtime = RUNTIMES[name]
     operations = runtime.profile(artifact(runtime, quantize), inputs[:1], runs=5)
@@ -99,7 +111,7 @@ def test_conversions_are_told_from_arithmetic(artifact, inputs) -> None:
     assert not any(o.converts or o.reorders for o in operations if o.layer)
 
 
-@pytest.mark.parametrize("name", ["onnxruntime", "torch"])
+@pytest.mark.parametrize("name", ["onnxruntime", "torch", "sparse", pytest.param("openvino", marks=needs_openvino)])
 def test_layers_over_three_dimensions_keep_their_names(tmp_path, name) -> None:
     runtime = load_runtime(name)
     torch.manual_seed(0)
@@ -108,6 +120,34 @@ def test_layers_over_three_dimensions_keep_their_names(tmp_path, name) -> None:
     found = {o.layer for o in runtime.profile(tmp_path / "encoder", x, runs=2) if o.layer}
     assert found == {"up", "down", "query", "key", "head"}
     assert {"up", "down", "query", "key", "head"} == set(runtime.activations(tmp_path / "encoder", x))
+
+
+@needs_openvino
+def test_openvino_tells_what_it_computes_with_integers(artifact, inputs) -> None:
+    static = OPENVINO.profile(artifact(OPENVINO, Quantize()), inputs[:1], runs=2)
+    assert {o.layer for o in static if o.integer} >= set(LAYERS)
+    assert {o.kind for o in static if o.converts} == {"FakeQuantize"}
+    assert any(o.reorders for o in static)
+    only = OPENVINO.profile(artifact(OPENVINO, Quantize(mode="weight-only")), inputs[:1], runs=2)
+    assert not any(o.integer for o in only)
+
+
+def test_sparse_layers_are_timed_as_they_are_computed(zoo_lenet5, inputs, tmp_path, monkeypatch) -> None:
+    runtime, faster = RUNTIMES["sparse"], Estimate(value=2.0, low=1.5, high=2.5)
+    monkeypatch.setattr("workbench.crossover.crossover", lambda shape, *_: Crossover(shape, 1, 1, ((0.5, faster),)))
+    module = copy.deepcopy(zoo_lenet5)
+    for layer in (module.conv2, module.fc1):
+        layer.weight.data[layer.weight.abs() < layer.weight.abs().quantile(0.9)] = 0
+    runtime.export(Work(module), inputs[:2], inputs, tmp_path / "model.pt2")
+    found = {o.layer: o.kind for o in runtime.profile(tmp_path / "model.pt2", inputs[:1], runs=5) if o.layer}
+    assert found == {
+        "conv1": "aten.conv2d", "conv2": "SparseConv", "fc1": "SparseLinear", "fc2": "aten.linear"
+    }  # fmt: skip
+    shown = runtime.activations(tmp_path / "model.pt2", inputs[:8])
+    with torch.inference_mode():
+        expected = module(torch.from_numpy(inputs[:8])).numpy()
+    assert list(shown) == LAYERS
+    assert np.allclose(shown["fc2"], expected, atol=1e-3 * np.abs(expected).max())
 
 
 def test_the_median_leaves_out_the_first_runs() -> None:

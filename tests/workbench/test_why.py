@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from workbench import Dataset, Distill, Quantize, Recipe, Study, WorkbenchError
+from workbench import Dataset, Distill, Prune, Quantize, Recipe, Study, WorkbenchError
 from workbench import roofline as roofline_module
 from workbench.estimates import Estimate
 from workbench.layers import layers_of
 from workbench.profiling import Operation, without_profiler
+from workbench.runtimes import RUNTIMES
 from workbench.why import (
     RULES,
     Case,
@@ -220,3 +221,12 @@ def test_integers_that_are_slower_than_floats_are_called_slower_with_a_cause(bui
     found = why(trial)
     assert found.headline.startswith("Slower (0.70x [0.60 to 0.80]), not the ")
     assert "conversions" in [cause.kind for cause in found.causes]
+
+
+@pytest.mark.parametrize("runtime", [RUNTIMES["openvino"], RUNTIMES["sparse"]], ids=["openvino", "sparse"])
+def test_other_runtimes_tell_each_layers_time_too(runtime, few_digits, tmp_path) -> None:
+    study = Study("lenet5", few_digits, runtime=runtime.name, path=tmp_path / "study")
+    found = why(study.run(Recipe([Quantize()] if runtime.kernels else [Prune(ratio=0.5)])))
+    assert [row["layer"] for row in found.table()] == ["conv1", "conv2", "fc1", "fc2"]
+    assert all(layer.integer == bool(runtime.kernels) for layer in found.case.layers)
+    assert sum(map(found.case.share, found.case.by_time)) <= 1.001

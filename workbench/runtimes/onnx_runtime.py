@@ -123,12 +123,18 @@ class OnnxRuntime(Runtime):
                 session(inputs)
             events = session.trace()
         last = {event["name"]: event["args"] for event in events}
-        known = owners(places(_graph(path)))
+        known = self.owners(path)
         return [
             Operation(plain(name), kind, owner(name, kind, known), microseconds / 1e3, _integer(last[name]))
             for name, microseconds in medians((event["name"], event["dur"]) for event in events).items()
             if (kind := last[name]["op_name"])
         ]
+
+    def owners(self, path: Path) -> dict[str, str]:
+        """The layer of each node and tensor of a file, by the names under which a profile may tell of it."""
+        graph = _graph(path)
+        known = owners(places(graph))
+        return known | {node.name: known[name] for node in graph.node for name in node.output if name in known}
 
     def activations(self, path: Path, inputs: np.ndarray) -> dict[str, np.ndarray]:
         import onnx

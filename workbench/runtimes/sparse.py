@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.profiling import RUNS, Operation
 from workbench.runtimes.base import Runtime, Session
-from workbench.runtimes.pickles import check_program
-from workbench.runtimes.torch_eager import TorchEager
+from workbench.runtimes.pickles import check_program, load_program
+from workbench.runtimes.torch_eager import TorchEager, layers, operations, results
 from workbench.steps.base import Work
 
 if TYPE_CHECKING:
@@ -79,6 +80,24 @@ class Sparse(Runtime):
 
     def _load(self, path: Path, threads: int, device: str) -> Session:
         return SparseSession(path, threads)
+
+    def profile(self, path: Path, inputs: np.ndarray, threads: int = 1, runs: int = RUNS) -> list[Operation]:
+        program, named = _program(path)
+        return operations(program, named, inputs, threads, runs)
+
+    def activations(self, path: Path, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        return results(*_program(path), inputs)
+
+
+def _program(path: Path) -> "tuple[torch.nn.Module, dict[str, str]]":
+    """The program with its sparse layers, and the layer of each node; a sparse one is named after the dense one."""
+    from workbench.sparse_layers import load_sparse
+
+    dense = layers(load_program(path).module())  # which also looks whether it may be read at all
+    with warnings.catch_warnings(action="ignore"):
+        program = load_sparse(path)
+    nodes = {node.name for node in program.graph.nodes}  # type: ignore[union-attr]
+    return program, {name if name in nodes else f"sparse_{name}": layer for name, layer in dense.items()}
 
 
 def _chosen(work: Work, example: np.ndarray) -> dict[str, int]:

@@ -95,30 +95,58 @@ class TorchEager(Runtime):
         return TorchSession(path, threads, device)
 
     def profile(self, path: Path, inputs: np.ndarray, threads: int = 1, runs: int = RUNS) -> list[Operation]:
-        import torch
-
         program = load_program(path).module()
-        nodes = {node.name: node for node in program.graph.nodes if node.op == "call_function"}
-        before = torch.get_num_threads()
-        torch.set_num_threads(threads)
-        try:
-            with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
-                for _ in range(WARMUP + runs):
-                    _walk(program, inputs)
-        finally:
-            torch.set_num_threads(before)
-        events = ((event.name, event.time_range.elapsed_us()) for event in profiler.events() if event.name in nodes)
-        return [
-            Operation(name, str(nodes[name].target).removesuffix(".default"), _layer(nodes[name]), microseconds / 1e3)
-            for name, microseconds in medians(events).items()
-        ]
+        return operations(program, layers(program), inputs, threads, runs)
 
     def activations(self, path: Path, inputs: np.ndarray) -> dict[str, np.ndarray]:
-
         program = load_program(path).module()
-        found = {layer: node for node in program.graph.nodes if (layer := _layer(node)) is not None}
-        shown = _walk(program, inputs)
-        return {layer: shown[_end(node).name].numpy() for layer, node in found.items()}
+        return results(program, layers(program), inputs)
+
+
+def layers(program: "torch.nn.Module") -> dict[str, str]:
+    """The layer that each convolution and matrix product of a program belongs to, by the name of its node."""
+    return {node.name: layer for node in program.graph.nodes if (layer := _layer(node)) is not None}  # type: ignore[union-attr]
+
+
+def operations(
+    program: "torch.nn.Module", layers: dict[str, str], inputs: np.ndarray, threads: int, runs: int
+) -> list[Operation]:
+    """The operations of a program, run node by node and timed by PyTorch's profiler.
+
+    Parameters
+    ----------
+    program : torch.fx.GraphModule
+    layers : dict of str to str
+        The layer that a node belongs to.
+    inputs : numpy.ndarray
+    threads, runs : int
+    """
+    import torch
+
+    from workbench.threads import threads as with_threads
+
+    kinds = {node.name: _kind(program, node) for node in program.graph.nodes if node.op.startswith("call")}  # type: ignore[union-attr]
+    with with_threads(threads), torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+        for _ in range(WARMUP + runs):
+            _walk(program, inputs)
+    events = ((event.name, event.time_range.elapsed_us()) for event in profiler.events() if event.name in kinds)
+    return [
+        Operation(name, kinds[name], layers.get(name), microseconds / 1e3)
+        for name, microseconds in medians(events).items()
+    ]
+
+
+def results(program: "torch.nn.Module", layers: dict[str, str], inputs: np.ndarray) -> dict[str, np.ndarray]:
+    """What each layer of a program gives, after its activation function, by the layer's name."""
+    nodes = {node.name: node for node in program.graph.nodes}  # type: ignore[union-attr]
+    shown = _walk(program, inputs)
+    return {layer: shown[_end(nodes[name]).name].numpy() for name, layer in layers.items()}
+
+
+def _kind(program: "torch.nn.Module", node: "torch.fx.Node") -> str:
+    if node.op == "call_module":
+        return type(program.get_submodule(str(node.target))).__name__
+    return str(node.target).removesuffix(".default")
 
 
 def _narrow(module: "torch.nn.Module", precision: str) -> "torch.nn.Module":
