@@ -141,7 +141,8 @@ def best_runtime(
     with tempfile.TemporaryDirectory() as name:
         folder, sessions = Path(name), {}
         start, sessions[first.name] = _prepared(subject, first, folder, threads, device)
-        others = sorted((r for r in RUNTIMES.values() if r is not first), key=lambda r: r.preparing_seconds)
+        known = (r.suited(threads, len(subject.inputs)) for r in RUNTIMES.values() if r.name != first.name)
+        others = sorted(known, key=lambda r: r.preparing_seconds)
         tried, machine = [], Machine()
         for index, runtime in enumerate(others):
             report(share=index / (len(others) + 1), name="Best", message=f"Trying {runtime.title}")

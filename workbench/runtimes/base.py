@@ -112,6 +112,10 @@ class Runtime(ABC):
         """Bits of each stored weight, by the layer's name; a layer that is left out has 32."""
         return {}
 
+    def suited(self, threads: int, batch: int) -> "Runtime":
+        """The same runtime, which chooses what it chooses by measuring for so many threads and inputs in a call."""
+        return self
+
     def warm_up(self) -> None:  # noqa: B027 (most need none)
         """Import what is slow to import, before a user waits for it."""
 

@@ -43,14 +43,24 @@ class SparseSession(Session):
 class Sparse(Runtime):
     """Layers with enough zeros multiply by compressed rows (CSR) or blocks (BSR); all others stay dense; each is told.
 
-    How many are enough is measured when the file is made, for each shape of a layer: batch 1, one thread. Zeros that
-    come in blocks are tried both ways. N of M zeros (2:4) are treated as any others: PyTorch has kernels for them on
-    some NVIDIA GPUs only.
+    How many are enough is measured when the file is made, for each shape of a layer, with the threads and the batch
+    that the runtime is `suited` to: in a study, with its own. Zeros that come in blocks are tried both ways. N of M
+    zeros (2:4) are treated as any others: PyTorch has kernels for them on some NVIDIA GPUs only.
+
+    Parameters
+    ----------
+    threads, batch : int
     """
 
     name = "sparse"
     title = "PyTorch (sparse where faster)"
     suffix = ".pt2"
+
+    def __init__(self, threads: int = 1, batch: int = 1):
+        self.threads, self.batch = threads, batch
+
+    def suited(self, threads: int, batch: int) -> "Sparse":
+        return Sparse(threads, batch)
 
     def version(self) -> str | None:
         return TorchEager().version()
@@ -73,7 +83,7 @@ class Sparse(Runtime):
         from workbench.sparse_layers import LIST
 
         with warnings.catch_warnings(action="ignore"):
-            chosen = _chosen(work, example)
+            chosen = _chosen(work, example, self.threads, self.batch)
         program = TorchEager().program(work, example)
         with path.open("wb") as file:
             torch.export.save(program, file, extra_files={LIST: json.dumps(chosen)})
@@ -100,7 +110,7 @@ def _program(path: Path) -> "tuple[torch.nn.Module, dict[str, str]]":
     return program, {name if name in nodes else f"sparse_{name}": layer for name, layer in dense.items()}
 
 
-def _chosen(work: Work, example: np.ndarray) -> dict[str, int]:
+def _chosen(work: Work, example: np.ndarray, threads: int, batch: int) -> dict[str, int]:
     """The weights to hold as sparse, and the size of their blocks; the work's notes say why those and no others."""
     from workbench.crossover import crossover
 
@@ -111,7 +121,7 @@ def _chosen(work: Work, example: np.ndarray) -> dict[str, int]:
         if zeros < LEAST:
             dense.append(f"{name or 'the model'} ({zeros:.0%} zeros)")
             continue
-        tried = [crossover(one) for one in dict.fromkeys((shape, replace(shape, block=1)))]
+        tried = [crossover(one, threads, batch) for one in dict.fromkeys((shape, replace(shape, block=1)))]
         best = max(tried, key=lambda found: (found.pays(zeros), found.at(zeros)))
         kind = "sparse, by blocks (BSR)" if best.shape.block > 1 else "sparse, by rows (CSR)"
         used = kind if best.pays(zeros) else "dense"

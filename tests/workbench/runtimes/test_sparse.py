@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from workbench import Prune, WorkbenchError
+from workbench import Prune, Recipe, Study, WorkbenchError
 from workbench.crossover import Crossover, Shape, crossover
 from workbench.estimates import Estimate
 from workbench.runtimes import RUNTIMES
@@ -81,7 +81,7 @@ def test_the_measurement_decides_and_is_told(runtime, share, layers, measured, z
 
 @pytest.mark.parametrize("runtime", [SPARSE], ids=["sparse"])
 def test_sparse_convolutions_run_in_a_whole_model_of_any_batch(runtime, monkeypatch, zoo_lenet5, digits, tmp_path):
-    monkeypatch.setattr("workbench.crossover.crossover", lambda shape: Crossover(shape, 1, 1, ((0.5, FASTER),)))
+    monkeypatch.setattr("workbench.crossover.crossover", lambda shape, *_: Crossover(shape, 1, 1, ((0.5, FASTER),)))
     work, inputs = Work(zeroed(zoo_lenet5, 0.9)), digits.prepare(digits.validation.inputs[:20])
     path = tmp_path / "model.pt2"
     runtime.export(work, inputs[:2], inputs, path)
@@ -93,10 +93,25 @@ def test_sparse_convolutions_run_in_a_whole_model_of_any_batch(runtime, monkeypa
         assert np.allclose(session(inputs[:batch]), expected[:batch], atol=1e-4)
 
 
+def test_a_study_chooses_with_its_own_threads_and_batch(monkeypatch, few_digits, tmp_path):
+    asked = set()
+
+    def known(shape: Shape, threads: int, batch: int) -> Crossover:
+        asked.add((threads, batch))
+        return Crossover(shape, threads, batch, ((0.5, FASTER),))
+
+    monkeypatch.setattr("workbench.crossover.crossover", known)
+    study = Study("lenet5", few_digits, runtime="sparse", path=tmp_path / "study", threads=2, batch=8)
+    trial = study.run(Recipe([Prune(granularity="weight", ratio=0.9)]))
+    assert asked == {(2, 8)}
+    assert any("(batch 8, 2 threads)" in note for note in trial.notes)
+    assert RUNTIMES["sparse"].batch == 1, "other studies have their own"
+
+
 @pytest.mark.parametrize("runtime", [SPARSE], ids=["sparse"])
 @pytest.mark.parametrize("faster", [1, 4], ids=["rows", "blocks"])
 def test_zeros_in_blocks_are_tried_as_rows_and_as_blocks(runtime, faster, monkeypatch, zoo_lenet5, digits, tmp_path):
-    def known(shape: Shape) -> Crossover:
+    def known(shape: Shape, threads: int, batch: int) -> Crossover:
         return Crossover(shape, 1, 1, ((0.5, FASTER if shape.block == faster else SLOWER),))
 
     monkeypatch.setattr("workbench.crossover.crossover", known)
