@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from workbench.estimates import Estimate, over_time
 from workbench.machine import MUCH, Machine, Watch
+from workbench.throttling import slowed
 
 BLOCK_SECONDS = 0.01  # of each artifact in each block
 WARMUP_SECONDS = 0.2
@@ -144,13 +145,20 @@ def paired(
             calls[which].append(np.array([clock(runs[which]) for _ in range(repeats[which])]))
             cpu[which].append(max(time.process_time() - before, 1e-9) / repeats[which])
         spent = time.perf_counter() - began
+        watch.look()
         if len(cpu[0]) >= look and spent >= min(LEAST_SECONDS, seconds):
             speedup, _ = over_time(_medians(calls[0]) / _medians(calls[1]))
             precise, look = speedup.half_width <= precision, int(len(cpu[0]) * GROWTH) + 1
-            sure = precise and not watch.seen().disturbances()  # else drift may just not have shown yet
+            sure = precise and not _seen(watch, calls[0], cpu[0]).disturbances()  # else drift may not have shown yet
             message = f"Timing against the baseline: {speedup.value:.2f}x ±{speedup.half_width:.0%}"
         report(share=1.0 if sure else min(1.0, spent / max(seconds, 1e-9)), message=message)
-    return _summary(calls, np.array(cpu), spent, precise, watch.seen())
+    return _summary(calls, np.array(cpu), spent, precise, _seen(watch, calls[0], cpu[0]))
+
+
+def _seen(watch: Watch, blocks: list[np.ndarray], cpu: list[float]) -> Machine:
+    """What was seen of the machine, and how its speed changed by the blocks of the first."""
+    found = {"slowed": slowed(_medians(blocks)), "cpu_slowed": slowed(np.array(cpu))}
+    return watch.seen().model_copy(update=found)
 
 
 def _summary(calls: list[list[np.ndarray]], cpu: np.ndarray, seconds: float, precise: bool, machine: Machine) -> Paired:

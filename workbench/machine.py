@@ -68,7 +68,12 @@ class Machine(BaseModel):
     stolen : float or None
         Share that a hypervisor gave to other virtual machines.
     slowest_clock, fastest_clock : float or None
-        MHz, of what was seen during the measurement.
+        MHz of the fastest processor, of what was seen during the measurement.
+    full_clock : float or None
+        MHz that the system says a processor may reach.
+    slowed, cpu_slowed : float
+        How much longer the reference took at the end than at the beginning, see `workbench.throttling`: by the clock
+        on the wall, and in its own processor time, which other programs hardly touch.
     """
 
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
@@ -76,6 +81,9 @@ class Machine(BaseModel):
     stolen: float | None = None
     slowest_clock: float | None = None
     fastest_clock: float | None = None
+    full_clock: float | None = None
+    slowed: float = 0.0
+    cpu_slowed: float = 0.0
 
     def disturbances(self) -> list[str]:
         """What disturbed the measurement, each as a clause."""
@@ -86,10 +94,18 @@ class Machine(BaseModel):
             said.append(f"the hypervisor gave {self.stolen:.0%} of them to other machines")
         if self.slowest_clock and self.fastest_clock and self.slowest_clock < THROTTLED * self.fastest_clock:
             said.append(f"its clock fell from {self.fastest_clock:.0f} to {self.slowest_clock:.0f} MHz")
+        if self.fastest_clock and self.full_clock and self.fastest_clock < FULL * self.full_clock:
+            said.append(f"its clock reached {self.fastest_clock:.0f} of {self.full_clock:.0f} MHz only")
+        if self.slowed:
+            more, throttled = "longer" if self.slowed > 0 else "less", self.slowed > 0 and self.cpu_slowed > 0
+            also = ", in processor time too, as where a processor throttles" if throttled else ""
+            said.append(f"the reference took {abs(self.slowed):.0%} {more} at the end than at the beginning{also}")
         return said
 
 
 MUCH, MUCH_STOLEN, THROTTLED = 0.25, 0.05, 0.9
+FULL = 0.7  # of the full clock, which is that of a single busy core, may be what is left where all are busy
+EVERY = 0.2  # seconds between two looks at the clock, which take some milliseconds
 
 
 class Watch:
@@ -98,20 +114,26 @@ class Watch:
     def __init__(self) -> None:
         self._times, self._own = psutil.cpu_times(), time.process_time()
         self._clocks: list[float] = []
-        self.look()
+        self._full: float | None = None
+        self._looked = 0.0
+        self.look(now=True)
 
-    def look(self) -> None:
-        """Note the processors' clock, where it can be read."""
+    def look(self, now: bool = False) -> None:
+        """Note the clock of the fastest processor, where it can be read; at most five times in a second, or `now`."""
+        if not now and time.monotonic() - self._looked < EVERY:
+            return
+        self._looked = time.monotonic()
         try:
-            clock = psutil.cpu_freq()
+            clocks = psutil.cpu_freq(percpu=True) or []
         except (OSError, NotImplementedError):  # some containers and virtual machines
-            clock = None
-        if clock and clock.current:
-            self._clocks.append(float(clock.current))
+            clocks = []
+        if current := max((float(clock.current) for clock in clocks), default=0.0):  # the others may be asleep
+            self._clocks.append(current)
+            self._full = max(float(clock.max) for clock in clocks) or None
 
     def seen(self) -> Machine:
         """What was seen so far."""
-        self.look()
+        self.look(now=True)
         spent = {name: after - before for name, before, after in self._pairs()}
         # Linux counts the time of guests within that of users
         total = sum(seconds for name, seconds in spent.items() if not name.startswith("guest"))
@@ -124,6 +146,7 @@ class Watch:
             stolen=None if stolen is None else max(0.0, stolen / total),
             slowest_clock=min(self._clocks, default=None),
             fastest_clock=max(self._clocks, default=None),
+            full_clock=self._full,
         )
 
     def _pairs(self) -> list[tuple[str, float, float]]:

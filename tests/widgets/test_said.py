@@ -78,7 +78,7 @@ def metrics(task: str = "classification", **facts: object) -> Metrics:
         blocks=40,
         noise=0.31,
         drift=0.12,
-        machine=Machine(others=0.61, stolen=0.22, fastest_clock=3_100, slowest_clock=1_900),
+        machine=Machine(others=0.61, stolen=0.22, fastest_clock=3_100, slowest_clock=1_900, slowed=0.3),
     )
     known["calls"] = Calls(p50=2.0, p95=3.0, p99=5.0, count=1_234)
     known["process"] = ProcessCost(

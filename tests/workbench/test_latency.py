@@ -1,5 +1,6 @@
 """Paired timing: what is the same is called the same, what does more is called slower, and it ends when it is sure."""
 
+import functools
 import time
 from collections.abc import Callable
 
@@ -108,6 +109,23 @@ def test_on_a_busy_machine_the_interval_allows_for_what_the_next_measurement_wil
     assert all_of_it.low < half.low < quiet.low < found.low and found.high < quiet.high < half.high < all_of_it.high
     assert all_of_it.value == 2.0 and speed_verdict(all_of_it) == "faster"
     assert all_of_it.half_width == pytest.approx(np.hypot(0.05, 1.96 * BUSY), abs=0.02)
+
+
+@pytest.mark.parametrize("change", [0.5, 0.0])
+def test_a_reference_that_slows_down_is_noticed_though_the_ratio_stays(change, monkeypatch):
+    _others_take(monkeypatch, 0.0)
+    count = 0
+
+    def clock(run: Callable[[], None]) -> float:
+        nonlocal count
+        count += 1
+        return 1.0 if count <= LEAST_BLOCKS else 1.0 + change
+
+    wait = functools.partial(time.sleep, 0.02)  # so long that a block is one call
+    timing = paired(wait, wait, clock=clock, seconds=0.0)
+    assert timing.blocks == LEAST_BLOCKS
+    assert timing.machine.slowed == pytest.approx(change)
+    assert timing.speedup.value == pytest.approx(1.0)
 
 
 def test_what_is_slow_is_still_run_twelve_times():
