@@ -109,7 +109,7 @@ def best_runtime(
     subject: Subject,
     first: Runtime,
     *,
-    seconds: float = 60.0,
+    seconds: float = 120.0,
     threads: int = 1,
     device: str = "cpu",
     report: Callable[..., None] = lambda **facts: None,
@@ -142,7 +142,7 @@ def best_runtime(
         folder, sessions = Path(name), {}
         start, sessions[first.name] = _prepared(subject, first, folder, threads, device)
         known = (r.suited(threads, len(subject.inputs)) for r in RUNTIMES.values() if r.name != first.name)
-        others = sorted(known, key=lambda r: r.preparing_seconds)
+        others = sorted(known, key=lambda r: r.preparing())
         tried, machine = [], Machine()
         for index, runtime in enumerate(others):
             report(share=index / (len(others) + 1), name="Best", message=f"Trying {runtime.title}")
@@ -179,9 +179,9 @@ def _check(subject: Subject, runtime: Runtime, device: str, left: float) -> None
     runtime.check(device=device)
     runtime.check_export()
     subject.check(runtime)
-    if runtime.preparing_seconds > left:
+    if (needed := runtime.preparing()) > left:
         raise WorkbenchError(
-            f"Preparing it takes about {runtime.preparing_seconds:.0f} s (an estimate), "
+            f"Preparing it takes about {needed:.0f} s (an estimate), "
             f"and {max(0.0, left):.0f} s of the budget were left.",
             "Give a larger budget.",
         )

@@ -21,7 +21,7 @@ class Speeds:
     def best_runtime(
         self,
         trial: "Trial | int",
-        budget: str | timedelta = "1 min",
+        budget: str | timedelta = "2 min",
         on_progress: OnProgress | None = None,
     ) -> "Best":
         """The fastest runtime for a trial on this machine, by running it in each; says what each gave.
@@ -31,7 +31,8 @@ class Speeds:
         trial : Trial or int
             A complete one, or its number.
         budget : str or datetime.timedelta
-            Time, such as ``"90 s"``; what can't be prepared within it is left out, and named.
+            Time, such as ``"90 s"``; what can't be prepared within it is left out, and named. Two minutes are enough to
+            compile a small model with Inductor.
         on_progress : callable, optional
             As in `run`.
 

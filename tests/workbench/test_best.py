@@ -1,5 +1,7 @@
 """The best runtime is chosen by measurement, and what was left out is said with its reason."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,11 @@ from workbench.candidates import Subject
 from workbench.estimates import Estimate
 from workbench.machine import Machine
 from workbench.runtimes import RUNTIMES
+from workbench.runtimes.inductor import Inductor
+from workbench.search.budget import Budget
 from workbench.steps.base import Work
+
+TORCH = RUNTIMES["torch"]
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +42,34 @@ def test_what_has_no_kernels_for_the_integers_of_a_trial_is_passed_over(found):
         assert left_out.startswith("It has no kernels for the integers of this trial (static, 8 bits)")
 
 
-def test_what_takes_longer_than_the_budget_is_left_out_as_an_estimate(study):
+@pytest.mark.parametrize(("headers", "needed"), [(False, 65), (True, 25)])
+def test_what_takes_longer_than_the_budget_is_left_out_as_an_estimate(headers, needed, study, monkeypatch, tmp_path):
+    monkeypatch.setattr("torch._inductor.runtime.cache_dir_utils.default_cache_dir", lambda: str(tmp_path))
+    if headers:
+        (tmp_path / "precompiled_headers").mkdir()
+        (tmp_path / "precompiled_headers" / "torch.h.gch").touch()
+    monkeypatch.setattr("workbench.best.RUNTIMES", {name: RUNTIMES[name] for name in ("onnxruntime", "inductor")})
     found = study.best_runtime(0, budget="20 s")
     compiled = next(tried for tried in found.tried if tried.runtime == "inductor")
-    assert "Preparing it takes about 60 s (an estimate)" in compiled.left_out
+    assert f"Preparing it takes about {needed} s (an estimate)" in compiled.left_out
+    assert "of the budget were left. Give a larger budget." in compiled.left_out
 
 
-def test_the_winner_is_timed_against_the_runner_up_and_told_in_words(found):
+def test_what_compiles_is_tried_within_the_usual_budget(monkeypatch):
+    monkeypatch.setattr("workbench.best.RUNTIMES", {name: RUNTIMES[name] for name in ("torch", "inductor")})
+    best = best_runtime(Subject(Work(nn.Sequential(nn.Linear(8, 8)).eval()), np.zeros((2, 8), np.float32)), TORCH)
+    compiled = next(tried for tried in best.tried if tried.runtime == "inductor")
+    assert compiled.speedup and compiled.preparing < 120
+
+
+def test_the_usual_budget_is_enough_for_all():
+    usual = inspect.signature(Study.best_runtime).parameters["budget"].default
+    others = sum(r.preparing_seconds + 4.0 for r in RUNTIMES.values() if r.name != "onnxruntime")  # prepared, and timed
+    assert others + Inductor.headers_seconds <= Budget.of(usual).seconds
+
+
+def test_the_winner_is_timed_against_the_runner_up_and_told_in_words(study):
+    found = study.best_runtime(0, budget="20 s")
     assert found.winner in RUNTIMES
     assert found.margin.value >= 1
     said = found.sentences()

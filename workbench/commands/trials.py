@@ -76,7 +76,7 @@ def export(
 def best(
     study: StudyFolder,
     trial: Annotated[int, typer.Argument(help="The trial's number.")],
-    budget: Annotated[str, typer.Option(help="Time: '90 s', '2 min'.")] = "1 min",
+    budget: Annotated[str, typer.Option(help="Time: '90 s', '2 min'.")] = "2 min",
 ) -> None:
     """Run a trial in every runtime that is here, and say which is fastest, and why one was left out."""
     from workbench.study import Study

@@ -112,6 +112,10 @@ class Runtime(ABC):
         """Bits of each stored weight, by the layer's name; a layer that is left out has 32."""
         return {}
 
+    def preparing(self) -> float:
+        """About how many seconds exporting and loading a small model takes here and now."""
+        return self.preparing_seconds
+
     def suited(self, threads: int, batch: int) -> "Runtime":
         """The same runtime, which chooses what it chooses by measuring for so many threads and inputs in a call."""
         return self
