@@ -1,7 +1,9 @@
 """Speeds: what a study can tell of how fast its models would be elsewhere."""
 
+import tempfile
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from workbench.errors import WorkbenchError
@@ -66,6 +68,7 @@ class Speeds:
         threads: Sequence[int] | None = None,
         batches: Sequence[int] = (1, 16),
         on_progress: OnProgress | None = None,
+        runtime: str | None = None,
     ) -> "Grid":
         """A trial's file with so many threads and so many inputs in a call, each against the baseline's file.
 
@@ -78,33 +81,45 @@ class Speeds:
         batches : sequence of int
         on_progress : callable, optional
             As in `run`.
+        runtime : str, optional
+            Where both are run; the study's own if left out. For another one the trial is exported with its own
+            integers or 16-bit floats, as in `best_runtime`, and so is the baseline.
 
         Raises
         ------
         WorkbenchError
-            If the trial has no file, or one whose speed is not claimed; or on more threads than processors.
+            If the trial has no file, or one whose speed is not claimed; on more threads than processors; or if the
+            runtime isn't here, or can't run the trial with its own numbers.
         """
         from workbench.candidates import Subject
         from workbench.carry_out import processors
         from workbench.layers import batch_of
+        from workbench.runtimes import load_runtime
         from workbench.thread_grid import grid
 
         study = cast("Study", self)
         chosen = study.trial(trial) if isinstance(trial, int) else trial
-        Subject.of(chosen, 1)
         baseline = study.baseline
         same = chosen.number == baseline.number
-        files = [(t.runtime, t.artifact) for t in (baseline, chosen) if t.artifact is not None]
-        return grid(
-            files[0],
-            files[1],
-            lambda count: batch_of(study.dataset, count),
-            sorted({1, processors()}) if threads is None else threads,
-            batches,
-            reference="" if same else "the baseline's speed",
-            device=study.device,
-            report=reporting(on_progress),
-        )
+        elsewhere = load_runtime(runtime).suited(study.threads, study.batch) if runtime else None
+        with tempfile.TemporaryDirectory() as folder:
+            files = []
+            for one in (baseline, chosen):
+                place, own = Path(folder, str(one.number)), Subject.of(one, 1)
+                place.mkdir(exist_ok=True)
+                where = elsewhere if elsewhere is not None and elsewhere.name != one.runtime.name else one.runtime
+                where.check(device=study.device)
+                files.append((where, own.file_for(where, place)[0]))
+            return grid(
+                files[0],
+                files[1],
+                lambda count: batch_of(study.dataset, count),
+                sorted({1, processors()}) if threads is None else threads,
+                batches,
+                reference="" if same else "the baseline's speed",
+                device=study.device,
+                report=reporting(on_progress),
+            )
 
     def crossovers(self, trial: "Trial | int", on_progress: OnProgress | None = None) -> "list[Crossover]":
         """For each shape of a layer of a trial: from how many zeros on a sparse product beats the dense one here.

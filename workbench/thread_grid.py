@@ -48,16 +48,19 @@ class Grid:
     cells : list of Cell
     reference : str
         What the speed-ups are over; "" for nothing but itself.
+    runtime : str
+        The title of what ran the file.
     """
 
     cells: list[Cell]
     reference: str = ""
+    runtime: str = ""
 
     def sentences(self) -> list[str]:
         """Where a call is fastest and where most inputs go through, then every setting."""
         quick, many = min(self.cells, key=lambda c: c.latency.value), max(self.cells, key=lambda c: c.throughput)
         said = [
-            f"A call is fastest with {_setting(quick)}: {quick.latency.value:.3g} ms.",
+            f"A call is fastest with {_setting(quick)}: {quick.latency.value:.3g} ms, run by {self.runtime}.",
             f"Most inputs go through with {_setting(many)}: {many.throughput:,.0f} in a second.",
         ]
         for cell in self.cells:
@@ -121,7 +124,7 @@ def grid(
         timing = paired(runs[0], runs[1], seconds=seconds)
         cells.append(Cell(count, batch, timing.second, timing.speedup))
     report(share=1.0, name="Grid", message="Done")
-    return Grid(cells, reference)
+    return Grid(cells, reference, second[0].title)
 
 
 def _setting(cell: Cell) -> str:

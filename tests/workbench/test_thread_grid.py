@@ -2,8 +2,9 @@
 
 import pytest
 
-from workbench import Cancelled, WorkbenchError
+from workbench import Cancelled, Prune, Recipe, Study, WorkbenchError
 from workbench.carry_out import processors
+from workbench.runtimes import RUNTIMES
 
 
 def test_every_setting_is_measured_against_the_baseline(study):
@@ -37,3 +38,26 @@ def test_it_stops_when_asked(study):
 
     with pytest.raises(Cancelled):
         study.grid(1, threads=[1], batches=[1], on_progress=stop)
+
+
+@pytest.mark.parametrize("name", ["torch", "onnxruntime"])
+def test_any_runtime_that_can_run_the_trial_has_a_grid(name, few_digits, tmp_path):
+    study = Study("lenet5", few_digits, runtime="torch", path=tmp_path / "study")
+    pruned = study.run(Recipe([Prune(ratio=0.5)]))
+    found = study.grid(pruned, threads=[1], batches=[1, 4], runtime=name)
+    assert found.runtime == RUNTIMES[name].title
+    assert [cell.batch for cell in found.cells] == [1, 4]
+    assert found.sentences()[0].endswith(f"run by {RUNTIMES[name].title}.")
+    assert all("the baseline's speed" in line for line in found.sentences()[2:]), "which is run there too"
+
+
+@pytest.mark.parametrize("runtime", [RUNTIMES["openvino"]], ids=["openvino"])
+def test_integers_have_a_grid_where_they_stay_integers(runtime, study):
+    assert study.grid(1, threads=[1], batches=[1], runtime=runtime.name).runtime == runtime.title
+
+
+def test_a_runtime_that_would_change_the_trial_or_is_unknown_is_refused(study):
+    with pytest.raises(WorkbenchError, match="no kernels for the integers of this trial"):
+        study.grid(1, threads=[1], batches=[1], runtime="torch")
+    with pytest.raises(WorkbenchError, match="no runtime called 'onnx'"):
+        study.grid(1, threads=[1], batches=[1], runtime="onnx")

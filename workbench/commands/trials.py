@@ -91,12 +91,13 @@ def grid(
     trial: Annotated[int, typer.Argument(help="The trial's number.")],
     threads: Annotated[list[int] | None, typer.Option(help="Processor threads; repeat for more.")] = None,
     batch: Annotated[list[int] | None, typer.Option(help="Inputs in one call; repeat for more.")] = None,
+    runtime: Annotated[str | None, typer.Option(help="Where to run it; the study's own if left out.")] = None,
 ) -> None:
     """Time a trial's file for every number of threads and of inputs in a call, against the baseline's."""
     from workbench.study import Study
 
     with progress(quiet=False) as show:
-        found = Study.open(study).grid(trial, threads, batch or [1, 16], on_progress=show)
+        found = Study.open(study).grid(trial, threads, batch or [1, 16], show, runtime)
     typer.echo(repr(found))
 
 
