@@ -55,6 +55,7 @@ def files_page(trial: Trial) -> str:
     rows += [_row(f"{stem}.yaml", None, "recipe", trial.recipe.to_yaml().encode())]
     if made:
         rows += [_row(f"{stem}.py", None, "code", trial.snippet().encode())]
+        rows += [_row(helper, None, "helper", code.encode()) for helper, code in trial.helpers().items()]
     folder = trial.study.storage.folder(trial.number)
     for file in sorted(folder.iterdir() if folder.exists() else []):
         if file.name in KINDS and KINDS[file.name] != "recipe":
@@ -68,7 +69,9 @@ def _exported(row: dict[str, str], folder: Path) -> str:
     """One format, folded: its size; its files, how it agrees with the model, and code."""
     files = [file for name in row["files"].split("\n") if (file := folder / name).exists()]
     size = bytes_text(sum(file.stat().st_size for file in files))
-    rows = "".join(_row(file.name, file.stat().st_size, "export", _content(file)) for file in files)
+    helpers = [file for name in row["helpers"].split("\n") if name and (file := folder / name).exists()]
+    kinds = [*((file, "export") for file in files), *((file, "helper") for file in helpers)]
+    rows = "".join(_row(file.name, file.stat().st_size, kind, _content(file)) for file, kind in kinds)
     told = f"{text('exports.parity', share=row['parity'])} {escape(said(row['note']))}".strip()
     return (
         f"<details><summary>{escape(row['format'])}: {size}</summary><p class='wb-hint'>{told}</p>"

@@ -4,6 +4,7 @@ import ast
 import json
 import sys
 import time
+from types import ModuleType
 from typing import Any
 
 
@@ -24,9 +25,11 @@ def peak_bytes() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def run(snippet: str, shape: list[int], tokens: bool = False) -> dict[str, float]:
+def run(
+    snippet: str, shape: list[int], tokens: bool = False, helpers: dict[str, str] | None = None
+) -> dict[str, float]:
     """Run the snippet's imports, and then the rest of it on random `inputs` (tokens: on zeros), each with its
-    milliseconds and bytes."""
+    milliseconds and bytes. Helpers are files that it may import."""
     start = time.perf_counter()
     import numpy as np
 
@@ -38,6 +41,9 @@ def run(snippet: str, shape: list[int], tokens: bool = False) -> dict[str, float
     body = ast.parse(snippet).body
     imports: list[ast.stmt] = [node for node in body if isinstance(node, (ast.Import, ast.ImportFrom))]
     rest = [node for node in body if node not in imports]
+    for name, code in (helpers or {}).items():
+        sys.modules[name.removesuffix(".py")] = module = ModuleType(name.removesuffix(".py"))
+        exec(compile(code, name, "exec"), module.__dict__)
     exec(compile(ast.Module(imports, []), "imports", "exec"), names)
     imported, before = time.perf_counter(), peak_bytes()
     exec(compile(ast.Module(rest, []), "snippet", "exec"), names)
@@ -52,4 +58,4 @@ def run(snippet: str, shape: list[int], tokens: bool = False) -> dict[str, float
 
 if __name__ == "__main__":
     asked = json.load(sys.stdin)
-    print(json.dumps(run(asked["snippet"], asked["shape"], asked["tokens"])))
+    print(json.dumps(run(**asked)))

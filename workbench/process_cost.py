@@ -76,7 +76,8 @@ def process_cost(
     WorkbenchError
         If the process fails.
     """
-    asked = json.dumps({"snippet": runtime.snippet(artifact.name), "shape": shape, "tokens": tokens})
+    code = {"snippet": runtime.snippet(artifact.name), "helpers": runtime.helpers()}
+    asked = json.dumps({**code, "shape": shape, "tokens": tokens})
     told: list[dict[str, float]] = []
     began = time.perf_counter()
     while not told or (len(told) < MOST_STARTS and time.perf_counter() - began < seconds):

@@ -109,7 +109,8 @@ def exports(trial: "Trial", against: int | None) -> Answer:
             continue
         parity = f"{made.parity.same_answers:.1%}"
         facts = {"format": format.title, "folder": format.name, "parity": parity, "note": made.note}
-        rows.append({**facts, "files": "\n".join(file.name for file in made.files), "snippet": made.snippet})
+        names = {kind: "\n".join(file.name for file in getattr(made, kind)) for kind in ("files", "helpers")}
+        rows.append({**facts, **names, "snippet": made.snippet})
     return Answer(sentences, rows)
 
 

@@ -151,8 +151,12 @@ class Trial:
         return replace(here, threads=threads or here.threads).load(self.artifact)
 
     def snippet(self) -> str:
-        """Python code that runs the artifact without this project, from raw inputs on."""
+        """Python code that runs the artifact without this project, from raw inputs on: ten lines at most."""
         return self.input_code() + "\n\n" + self.runtime.snippet(self.download_name())
+
+    def helpers(self) -> dict[str, str]:
+        """Files of Python code that the snippet imports, to lie beside it: their content by name; mostly none."""
+        return self.runtime.helpers()
 
     def export(self, format: str, path: str | Path) -> "Exported":
         """Write this trial in another format, and check what was written against the module.

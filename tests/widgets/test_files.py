@@ -6,7 +6,7 @@ import re
 from concurrent.futures import Future
 
 from widgets.files import Exports, files_page, recipe_page
-from workbench import Recipe
+from workbench import Pack, Recipe, Study
 from workbench.metrics import bytes_text
 from workbench.questions import EXPORTED, answer
 
@@ -27,6 +27,12 @@ def test_every_file_is_a_link_with_its_very_bytes_and_its_size(study):
     assert "lenet5-mnist-1-weights.safetensors" in got
     assert all(f"<td>{bytes_text(len(content))}</td>" in page for content in got.values())
     assert html.escape(trial.snippet()) in page
+
+
+def test_what_the_code_imports_can_be_downloaded_too(few_digits, tmp_path):
+    packed = Study("lenet5", few_digits, path=tmp_path / "study").run(Recipe([Pack()]))
+    got = files(files_page(packed))
+    assert got["unpacking.py"].decode() == packed.helpers()["unpacking.py"]
 
 
 def test_a_failed_trial_leaves_its_recipe_and_how_it_went(study):
@@ -56,6 +62,7 @@ def test_every_other_format_is_there_with_its_size_its_files_and_code_that_runs_
         assert {f"{stem}.onnx", f"{stem}.pt2", f"{stem}.safetensors", f"{stem}.plan.yaml", f"{stem}.packed"} <= set(got)
         assert got[f"{stem}.pt2"] == (folder / "torch" / f"{stem}.pt2").read_bytes()
         assert bytes_text(len(got[f"{stem}.packed"])) in panel.shown.value
+        assert b"def unpack" in got["unpacking.py"]
         assert f"torch.export.load(&quot;{stem}.pt2&quot;)" in panel.shown.value
 
 

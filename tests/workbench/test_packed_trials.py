@@ -49,8 +49,11 @@ def test_the_file_answers_as_the_module(trial, study):
 
 def test_it_is_downloaded_under_its_suffix_with_code_that_decodes_it(trial):
     assert trial.download_name() == f"lenet5-mnist-{trial.number}.packed"
-    assert "workbench" not in trial.snippet()
-    assert "def unpack" in trial.snippet()
+    code, helpers = trial.snippet(), trial.helpers()
+    assert "workbench" not in code
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    assert "from unpacking import" in code
+    assert "def unpack" in helpers["unpacking.py"]
 
 
 def test_the_test_split_is_opened_with_the_packed_file(trial, study):

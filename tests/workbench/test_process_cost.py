@@ -62,3 +62,9 @@ def test_imports_are_told_apart_from_the_rest():
     told = fresh.run("import time\n\ntime.sleep(0.05)\nassert inputs.shape == (2, 3)\n", [2, 3])
     assert told["cold_start_ms"] >= 50
     assert told["peak_bytes"] >= told["runtime_bytes"] > 0
+
+
+def test_what_the_snippet_imports_is_there_and_counts_as_an_import():
+    helpers = {"beside_it.py": "import time\n\ntime.sleep(0.05)\nANSWER = 42\n"}
+    told = fresh.run("from beside_it import ANSWER\n\nassert ANSWER == 42\n", [1], helpers=helpers)
+    assert told["import_ms"] > 50 > told["cold_start_ms"]

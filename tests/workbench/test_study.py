@@ -104,6 +104,8 @@ def test_the_snippet_runs_the_downloaded_file_from_raw_inputs_on(study, number, 
     shutil.copy(trial.artifact, tmp_path / trial.download_name())
     monkeypatch.chdir(tmp_path)
     names: dict = {}
+    assert len([line for line in trial.snippet().splitlines() if line.strip()]) <= 10
+    assert not trial.helpers()
     exec(trial.snippet(), names)
     black = np.zeros((1, 1, 28, 28), np.uint8)
     assert np.allclose(names["logits"], trial.load()(study.dataset.prepare(black)), atol=1e-4)

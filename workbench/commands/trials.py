@@ -54,9 +54,9 @@ def export(
     chosen = Study.open(study).trial(trial)
     for kind in format or []:
         made = chosen.export(kind, out)
-        code = made.files[0].with_suffix(f".{kind}.py")
-        code.write_text(made.snippet, encoding="utf-8")
-        typer.echo(f"{made.sentence()} {code.name} runs it.")
+        runs = made.files[0].with_suffix(f".{kind}.py")
+        runs.write_text(made.snippet, encoding="utf-8")
+        typer.echo(f"{made.sentence()} {runs.name} runs it.")
     if format:
         return
     if chosen.artifact is None:
@@ -67,10 +67,14 @@ def export(
         shutil.copyfile(chosen.artifact, name)
         chosen.recipe.save(name.with_suffix(".yaml"))
         name.with_suffix(".py").write_text(chosen.snippet(), encoding="utf-8")
+        for helper, code in chosen.helpers().items():
+            (out / helper).write_text(code, encoding="utf-8")
     except OSError as error:
         raise WorkbenchError(f"{out} can't be written: {error}.", "Choose another folder with --out.") from error
     for suffix in (name.suffix, ".yaml", ".py"):
         typer.echo(name.with_suffix(suffix))
+    for helper in chosen.helpers():
+        typer.echo(out / helper)
 
 
 def best(

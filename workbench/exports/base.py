@@ -35,6 +35,8 @@ class Exported:
         Writing and checking took.
     snippet : str
         Python code that loads and runs them without this project.
+    helpers : tuple of pathlib.Path
+        Files of Python code beside them, which the snippet imports; not part of the model.
     note : str
         What the user should know of this format and this trial; "" for nothing.
     """
@@ -45,6 +47,7 @@ class Exported:
     seconds: float
     snippet: str
     note: str = ""
+    helpers: tuple[Path, ...] = ()
 
     @property
     def size_bytes(self) -> int:
@@ -72,6 +75,10 @@ class Export(ABC):
     @abstractmethod
     def snippet(self, trial: "Trial", stem: str) -> str:
         """Python code that, given prepared `inputs` (numpy, batch first), loads the files and computes `logits`."""
+
+    def helpers(self) -> dict[str, str]:
+        """Files of Python code that the snippet imports, written beside the model: their content by name."""
+        return {}
 
     @abstractmethod
     def _write(self, trial: "Trial", files: tuple[Path, ...]) -> str:
@@ -116,10 +123,13 @@ class Export(ABC):
                 note = self._write(trial, files)
                 parity = self._parity(trial, files)
                 placed = tuple(Path(shutil.move(file, folder / file.name)) for file in files)
+            helpers = tuple(folder / name for name in self.helpers())
+            for helper in helpers:
+                helper.write_text(self.helpers()[helper.name], encoding="utf-8")
         except OSError as error:
             raise WorkbenchError(f"{folder} can't be written: {error}.", "Choose another folder.") from error
         snippet = trial.input_code() + "\n\n" + self.snippet(trial, stem)
-        return Exported(self.name, placed, parity, time.perf_counter() - started, snippet, note)
+        return Exported(self.name, placed, parity, time.perf_counter() - started, snippet, note, helpers)
 
     def _parity(self, trial: "Trial", files: tuple[Path, ...]) -> Parity:
         from workbench.measure import parity

@@ -11,7 +11,7 @@ from workbench.steps.base import Work
 if TYPE_CHECKING:
     from workbench.trial import Trial
 
-NEEDS = "Small on disk only: its snippet holds the decoder, about 200 lines, and needs constriction, onnx, onnxruntime."
+NEEDS = "Small on disk only: its snippet needs unpacking.py, which is beside it, and constriction, onnx, onnxruntime."
 
 
 class PackedFile(Export):
@@ -27,6 +27,9 @@ class PackedFile(Export):
 
     def snippet(self, trial: "Trial", stem: str) -> str:
         return PACKED.snippet(stem + PACKED.suffix)
+
+    def helpers(self) -> dict[str, str]:
+        return PACKED.helpers()
 
     def _write(self, trial: "Trial", files: tuple[Path, ...]) -> str:
         assert trial.artifact is not None

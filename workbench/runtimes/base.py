@@ -74,7 +74,11 @@ class Runtime(ABC):
 
     @abstractmethod
     def snippet(self, filename: str) -> str:
-        """Python code that loads and runs the artifact without this project."""
+        """Python code that loads and runs the artifact without this project; some of it imports its `helpers`."""
+
+    def helpers(self) -> dict[str, str]:
+        """Files of Python code that the snippet imports, to lie beside it: their content by name."""
+        return {}
 
     @abstractmethod
     def _export(self, work: "Work", example: np.ndarray, calibration: np.ndarray, path: Path) -> None: ...

@@ -14,21 +14,28 @@ from workbench.runtimes.base import Session
 from workbench.runtimes.onnx_runtime import OnnxRuntime
 from workbench.steps.base import Work
 
-SNIPPET = """
+SNIPPET = """import onnxruntime as ort  # pip install onnxruntime onnx constriction
+from unpacking import onnx_of  # the file unpacking.py beside this one
 
-# The file, decoded and run.
-import onnx  # pip install onnx
-import onnxruntime as ort  # pip install onnxruntime
-
-graph, weights = unpack(open("{filename}", "rb").read())
-model = onnx.load_from_string(graph)
-for tensor in model.graph.initializer:
-    if tensor.name in weights:
-        tensor.raw_data = weights[tensor.name].tobytes()
-session = ort.InferenceSession(model.SerializeToString())
+session = ort.InferenceSession(onnx_of("{filename}"))
 name = session.get_inputs()[0].name
 logits = session.run(None, {{name: inputs}})[0]  # float32 numpy array, batch first
 """
+WHOLE = '''
+
+import onnx  # noqa: E402
+
+
+def onnx_of(path: str) -> bytes:
+    """The whole .onnx file that is in a packed one."""
+    with open(path, "rb") as file:
+        graph, weights = unpack(file.read())
+    model = onnx.load_from_string(graph)
+    for tensor in model.graph.initializer:
+        if tensor.name in weights:
+            tensor.raw_data = weights[tensor.name].tobytes()
+    return model.SerializeToString()
+'''
 
 
 class Packed(OnnxRuntime):
@@ -46,7 +53,10 @@ class Packed(OnnxRuntime):
         return found and f"{found}, constriction {metadata.version('constriction')}"
 
     def snippet(self, filename: str) -> str:
-        return Path(format.__file__).read_text(encoding="utf-8") + SNIPPET.format(filename=filename)
+        return SNIPPET.format(filename=filename)
+
+    def helpers(self) -> dict[str, str]:
+        return {"unpacking.py": Path(format.__file__).read_text(encoding="utf-8") + WHOLE}
 
     def _export(self, work: Work, example: np.ndarray, calibration: np.ndarray, path: Path) -> None:
         graph, weights = self.take_apart(work, example, calibration)

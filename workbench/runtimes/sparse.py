@@ -69,13 +69,17 @@ class Sparse(Runtime):
         return "pip install torch"
 
     def snippet(self, filename: str) -> str:
+        return (
+            "import torch  # pip install torch\n"
+            "from sparse_layers import load_sparse  # the file sparse_layers.py beside this one\n\n"
+            f'model = load_sparse("{filename}")\n'
+            "with torch.inference_mode():\n    logits = model(torch.from_numpy(inputs))\n"
+        )
+
+    def helpers(self) -> dict[str, str]:
         from workbench import sparse_layers
 
-        return (
-            Path(sparse_layers.__file__).read_text(encoding="utf-8")
-            + f'\n\nmodel = load_sparse("{filename}")\n'
-            + "with torch.inference_mode():\n    logits = model(torch.from_numpy(inputs))\n"
-        )
+        return {"sparse_layers.py": Path(sparse_layers.__file__).read_text(encoding="utf-8")}
 
     def _export(self, work: Work, example: np.ndarray, calibration: np.ndarray, path: Path) -> None:
         import torch

@@ -74,7 +74,9 @@ def test_its_files_are_there_whole_and_agree_with_the_module(exported):
     assert [file.exists() for file in exported.files] == [True] * len(exported.files)
     assert exported.size_bytes == sum(file.stat().st_size for file in exported.files) > 1000
     assert exported.parity.same_answers >= 0.98
-    assert sorted(exported.files[0].parent.iterdir()) == sorted(exported.files), "nothing else is left"
+    assert sorted(exported.files[0].parent.iterdir()) == sorted(exported.files + exported.helpers), (
+        "nothing else is left"
+    )
     assert f"{exported.size_bytes:,} bytes; the same answer as the module on " in exported.sentence()
 
 

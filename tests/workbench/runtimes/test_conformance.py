@@ -2,6 +2,7 @@
 
 import copy
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -196,6 +197,12 @@ def test_its_snippet_runs_the_artifact_without_this_project(runtime, export, inp
     monkeypatch.chdir(path.parent)
     code = runtime.snippet(path.name)
     assert "workbench" not in code
+    assert len([line for line in code.splitlines() if line.strip()]) <= 6
+    for name, helper in runtime.helpers().items():
+        assert "workbench" not in helper
+        Path(name).write_text(helper, encoding="utf-8")
+        monkeypatch.delitem(sys.modules, name.removesuffix(".py"), raising=False)
+    monkeypatch.syspath_prepend(path.parent)
     names = {"inputs": inputs}
     exec(code, names)
     assert np.allclose(np.asarray(names["logits"]), runtime.load(path)(inputs), atol=1e-4)

@@ -159,8 +159,12 @@ def test_a_file_of_something_else_is_refused(content, tmp_path):
 def test_its_snippet_runs_the_file_without_this_project(packed, inputs, monkeypatch):
     monkeypatch.chdir(packed.parent)
     code = PACKED.snippet(packed.name)
-    assert "workbench" not in code
-    names = {"inputs": inputs, "__name__": "snippet"}
+    (helper,) = PACKED.helpers().values()
+    assert "workbench" not in code + helper
+    assert len([line for line in code.splitlines() if line.strip()]) <= 6
+    (packed.parent / "unpacking.py").write_text(helper, encoding="utf-8")
+    monkeypatch.syspath_prepend(packed.parent)
+    names = {"inputs": inputs}
     exec(code, names)
     assert np.allclose(np.asarray(names["logits"]), PACKED.load(packed)(inputs), atol=1e-4)
 
