@@ -87,7 +87,8 @@ class OpenVino(Runtime):
     def snippet(self, filename: str) -> str:
         return (
             "import openvino  # pip install openvino\n\n"
-            f'model = openvino.Core().compile_model("{filename}", "CPU")\n'
+            'exact = {"INFERENCE_PRECISION_HINT": "f32"}  # not bfloat16 where the processor has it\n'
+            f'model = openvino.Core().compile_model("{filename}", "CPU", exact)\n'
             "logits = model(inputs)[0]  # float32 numpy array, batch first\n"
         )
 
