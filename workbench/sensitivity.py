@@ -1,7 +1,7 @@
 """Sensitivity: how much a model suffers when one layer alone is pruned or gets fewer bits. Score once, solve often."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -169,8 +169,14 @@ class Sensitivity:
                 line[point.value] = figure
         return {key: (sorted(line), [line[value] for value in sorted(line)]) for key, line in found.items()}
 
-    def bits(self, average: float) -> dict[str, int]:
+    def bits(self, average: float, among: Mapping[str, Collection[int]] | None = None) -> dict[str, int]:
         """The bits of each layer that together cost least, for an average over all weights: an exact integer program.
+
+        Parameters
+        ----------
+        average : float
+        among : mapping, optional
+            The bits that each layer may have: of those, what was measured. All that was measured if left out.
 
         Raises
         ------
@@ -178,6 +184,9 @@ class Sensitivity:
             If not even the fewest bits keep to it.
         """
         costs = {name: {int(v): e for v, e in line.items() if v != UNROUNDED} for name, line in self._errors("bits")}
+        if among is not None:
+            costs = {n: {b: e for b, e in line.items() if b in among.get(n, ())} for n, line in costs.items()}
+            costs = {name: line for name, line in costs.items() if line}
         sizes = {layer.name: layer.weights for layer in self.outline.size({}).layers if layer.name in costs}
         return allocate({name: costs[name] for name in sizes}, sizes, average * sum(sizes.values()))
 

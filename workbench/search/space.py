@@ -1,5 +1,6 @@
 """Where a search looks: knobs and their ranges, taken from the declarations, narrowed by the user."""
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ USUAL: dict[str, Any] = {
     "quantize.simulate": [False],
 }
 """What is searched where the user says nothing: what usually pays, and what this machine has kernels for."""
-SOLVED = (0.25, 0.5, 0.75, 0.9)  # of the range of ratios: what a solver is asked for first
+SOLVED = (0.25, 0.5, 0.75, 0.9)  # of the range of ratios, or of bits: what a solver is asked for first
 REACH, ANEW = 0.15, 0.2  # how far a neighbour's knobs move, as a share of their range; how many are drawn anew
 
 Suggest = Callable[["Dimension"], Any]
@@ -204,11 +205,32 @@ class Space:
         }
 
     def solved(self) -> list[dict[str, Any]]:
-        """What a solver advises, by the names of dimensions: ratios by layer, each without and with training."""
+        """What solvers advise, by the names of dimensions: ratios and bits by layer, without and with training."""
+        trainings = [name for name in self.steps if name not in ("prune", "quantize")]
+        return [
+            {"prune": False, "quantize": True} | bits | {name: name == training for name in trainings}
+            for bits in self._solved_bits()
+            for training in ("", *trainings)
+        ] + self._solved_ratios(trainings)
+
+    def _solved_bits(self) -> list[dict[str, Any]]:
+        """By an integer program over the sensitivity of each layer, for averages between fewest and most bits."""
+        own = {d.name.partition(OWN)[2]: d for d in self.steps.get("quantize", {}).values() if OWN in d.name}
+        among = {n: {int(width) for width in d.choices or range(int(d.low), int(d.high) + 1)} for n, d in own.items()}
+        if not among or self.sensitivity is None:
+            return []
+        fewest, most = min(map(min, among.values())), max(map(max, among.values()))
+        found: list[dict[str, Any]] = []
+        for share in SOLVED:
+            with contextlib.suppress(WorkbenchError):  # some layers may not have so few
+                solved = self.sensitivity.bits(most - share * (most - fewest), among)
+                found.append({own[name].name: width for name, width in solved.items()})
+        return found
+
+    def _solved_ratios(self, trainings: Sequence[str]) -> list[dict[str, Any]]:
         prune = self.steps.get("prune", {})
         if ALLOCATION not in prune:
             return []
-        trainings = [name for name in self.steps if name not in ("prune", "quantize")]
         return [
             {"prune": True, "quantize": True, ALLOCATION: way, "prune.ratio": prune["prune.ratio"].at(share)}
             | {name: name == training for name in trainings}

@@ -1,14 +1,16 @@
 """Where a search looks follows from the declarations of the knobs, narrowed by the user."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench import Distill, Prune, Quantize, Recipe, WorkbenchError
+from workbench import Dataset, Distill, Prune, Quantize, Recipe, Study, WorkbenchError
 from workbench.knobs import knobs
 from workbench.runtimes import RUNTIMES
-from workbench.search.space import USUAL, Space
+from workbench.search.space import SOLVED, USUAL, Space
 from workbench.steps import STEPS, ShareWeights
 
 ORT = RUNTIMES["onnxruntime"]
@@ -161,6 +163,22 @@ def test_what_a_solver_advises_is_among_the_first_candidates() -> None:
     recipes = [space.at(params)[0] for params in space.solved()]
     assert all(recipe.steps[0].layers for recipe in recipes)  # type: ignore[attr-defined]
     assert {len(recipe) for recipe in recipes} == {2, 3} and Space.of(None, ORT).solved() == []
+
+
+def test_bits_of_single_layers_begin_with_those_of_an_integer_program(digits: Dataset, tmp_path: Path) -> None:
+    study = Study("lenet300", digits, path=tmp_path)
+    sensitivity = study.sensitivity()
+    wishes = {"quantize.layers": [8, 4, 2], "quantize.simulate": [True], "prune.allocation": ["knobs"]}
+    space = Space.of(wishes, ORT, sensitivity, layers={"quantize": study.outline.layers})
+    recipes = [space.at(params)[0] for params in space.solved()]
+    solved = [step.layers for recipe in recipes for step in recipe if isinstance(step, Quantize)]
+    weights = {layer.name: layer.weights for layer in study.outline.size({}).layers}
+    for share, layers in zip(SOLVED, solved[::2], strict=True):  # each without training, and with
+        assert layers == sensitivity.bits(8 - share * 6, dict.fromkeys(weights, (8, 4, 2)))
+        assert sum(weights[n] * bits for n, bits in layers.items()) <= (8 - share * 6) * sum(weights.values())
+    assert [len(recipe) for recipe in recipes] == [1, 2] * len(SOLVED)
+    only = sensitivity.bits(6, {"fc1": (4, 2), "fc2": (8,)})
+    assert only == {"fc1": 4, "fc2": 8} and space.params(recipes[0]) is not None
 
 
 @pytest.mark.parametrize("wishes", [{"prune.allocation": ["greedily"]}, {"prune.strength": (0.5, 2.0)}])
