@@ -127,7 +127,7 @@ class LocalWorkers:
         self._replacing = threading.Lock()
         self._queueing = threading.RLock()  # a process that broke at once ends its job while it is handed over
         self._waiting: list[tuple[Job, bool]] = []  # with whether a job may be tried once more
-        self._under_way = 0
+        self._running: list[Job] = []
         self._ready()
 
     def submit(self, study: Study, recipe: Recipe) -> Job:
@@ -191,6 +191,10 @@ class LocalWorkers:
         if self._pool is not None:
             self._pool.stop()
             self._pool.join()
+        gone: Future = Future()
+        gone.cancel()
+        for job in list(self._running):  # a pool that is stopped doesn't tell of what it did just then
+            self._ended(job, False, gone)
 
     def _enqueue(self, study: Study, recipe: Recipe, pickled: bytes) -> Job:
         record = study.storage.add(recipe.to_dict(), recipe.hash)
@@ -223,17 +227,19 @@ class LocalWorkers:
     def _next(self) -> None:
         """Hand to the processes what they have room for."""
         with self._queueing:
-            while self._waiting and self._under_way < self._count:
+            while self._waiting and len(self._running) < self._count:
                 job, retry = self._waiting.pop(0)
                 if job.done():
                     continue
-                self._under_way += 1
+                self._running.append(job)
                 job._future = self._ready().schedule(_execute, args=[job._pickled, job.number])
                 job._future.add_done_callback(partial(self._ended, job, retry))
 
     def _ended(self, job: Job, retry: bool, future: Future) -> None:
         with self._queueing:
-            self._under_way -= 1
+            if job not in self._running:
+                return
+            self._running.remove(job)
         try:
             _settle(self, job, future, retry)
         finally:

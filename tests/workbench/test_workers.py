@@ -270,3 +270,13 @@ def test_what_waits_can_be_moved_and_then_runs_in_that_order(workers, lenet):
     assert second.trial().state in ("waiting", "running")
     assert second.result(PATIENCE).state == "complete"
     assert not workers.move(second, -1)
+
+
+def test_closing_ends_what_runs_and_what_waits_and_the_next_trial_has_a_process_again(lenet):
+    pool = LocalWorkers()
+    runs, waits = pool.submit(lenet, LONG), pool.submit(lenet, SHORT)
+    wait_until(lambda: training(runs))
+    pool.close()
+    assert [job.result(PATIENCE).state for job in (runs, waits)] == ["cancelled", "cancelled"]
+    assert pool.submit(lenet, SHORT).result(PATIENCE).state == "complete"
+    pool.close()
