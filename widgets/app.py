@@ -191,7 +191,6 @@ class Workbench(w.VBox):
         self.plot.show(self.study)
         self.history.show(self.study)
         self.model.show(self.study)
-        self.find.look()
         self.cost.value = self._costs.told(self.study, self.editor.current)
         if self.forecast.waiting:
             self.forecast.ask(self.study, self.editor.current, self.editor.refusal)
@@ -317,7 +316,8 @@ class Workbench(w.VBox):
         own = w.Accordion([self.own], titles=(text("own"),), selected_index=None).add_class("wb-more")
         parts = [_heading("model"), self.model, self.pickers, *([] if self._given else [own])]
         model = w.VBox(parts).add_class("wb-panel")
-        goal = w.VBox([_heading("goal"), self.goals, self.find]).add_class("wb-panel")
+        find = w.Accordion([self.find], titles=(text("find"),), selected_index=None).add_class("wb-more")
+        goal = w.VBox([_heading("goal"), self.goals, find]).add_class("wb-panel")
         steps = w.VBox([w.HBox([_heading("steps"), self.undo]).add_class("wb-line"), self.editor]).add_class("wb-panel")
         knobs = w.VBox([model, goal, steps]).add_class("wb-knobs")
         left = w.VBox([knobs, self.forecast, self.cost, self.message, self.run_button]).add_class("wb-left")

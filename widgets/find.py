@@ -15,8 +15,7 @@ from widgets.told import dimension
 from widgets.told import objective as named
 from widgets.words import recipe_words
 from workbench import Recipe, Study, WorkbenchError
-from workbench.search.budget import clock
-from workbench.tasks import Task, under_way
+from workbench.tasks import Task
 
 PAUSE = 0.3  # seconds between two looks at the progress
 AIMS: dict[str, list[str]] = {
@@ -30,7 +29,7 @@ TOLD = 3  # knobs of which it is said how much they matter
 
 
 class Find(w.VBox):
-    """Limits, a budget, a button, and what was found; folded until it is wanted.
+    """Limits, a budget, a button, and what was found.
 
     Parameters
     ----------
@@ -55,10 +54,18 @@ class Find(w.VBox):
         self.bar = w.FloatProgress(min=0, max=1, layout=w.Layout(width="auto", height="10px", visibility="hidden"))
         self.words = w.HTML()
         self.plots = w.HTML()
-        buttons = w.HBox([self.button, self.cancel])
-        parts = [self.aim, self.lost, self.size, self.minutes, buttons, self.bar, self.words, self.plots]
-        self.fold = w.Accordion([w.VBox(parts)], titles=(text("find"),), selected_index=None).add_class("wb-more")
-        super().__init__([self.fold])
+        super().__init__(
+            [
+                self.aim,
+                self.lost,
+                self.size,
+                self.minutes,
+                w.HBox([self.button, self.cancel]),
+                self.bar,
+                self.words,
+                self.plots,
+            ]
+        )
         self.add_class("wb-find")
         self.button.on_click(lambda _: self.find())
         self.cancel.on_click(lambda _: self._stop())
@@ -75,12 +82,6 @@ class Find(w.VBox):
             "constraints": limits,
             "budget": f"{self.minutes.value} min",
         }
-
-    def look(self) -> None:
-        """Show the search that another page began in this study, so that it can be stopped here too."""
-        if self.study is not None and self.task is None and (task := under_way(self.study, "search")):
-            self.follow(task)
-            self.fold.selected_index = 0
 
     def find(self) -> None:
         """Start the search."""
@@ -112,8 +113,6 @@ class Find(w.VBox):
             if (facts := task.progress()) and not self.cancel.disabled:
                 self.bar.value = facts["share"]
                 told = escape(doing(facts))
-                if facts.get("time"):
-                    told = text("find.clock", spent=clock(facts["spent"]), budget=clock(facts["time"])) + f": {told}"
                 if "hypervolume" in facts:
                     told += " &middot; " + text("find.covers", share=f"{facts['hypervolume']:.0%}")
                 self.words.value = told

@@ -1,7 +1,6 @@
 """The panel that searches: what it asks for, what it says, and that it can be stopped."""
 
 import json
-import shutil
 import time
 from concurrent.futures import Future
 from typing import Any
@@ -12,7 +11,6 @@ from widgets.find import AIMS, Find, doing
 from widgets.words import recipe_words
 from workbench import Cancelled, Distill, Prune, Recipe, Study, WorkbenchError
 from workbench.search.goals import QUANTITIES
-from workbench.storage import this_process
 from workbench.tasks import Task
 
 FOUND = {
@@ -131,31 +129,6 @@ def test_cancel_leaves_the_wish_where_the_worker_looks(study: Study, asked: Aske
     asked.future.set_exception(Cancelled())
     settled(panel)
     wish.unlink()
-
-
-def test_a_search_of_another_page_is_shown_and_can_be_stopped_here(study: Study, asked: Asked) -> None:
-    panel, chosen = Find(asked, lambda number: chosen.append(number)), []
-    panel.study = study
-    panel.look()
-    assert panel.task is None and panel.fold.selected_index is None
-    folder = study.path / "tasks"
-    folder.mkdir(exist_ok=True)
-    facts = {"share": 0.1, "message": "Measuring the baseline", "spent": 61.0, "time": 600.0}
-    (folder / "search.json").write_text(json.dumps(facts))
-    (folder / "search.process").write_text(json.dumps(this_process()))
-    panel.look()
-    deadline = time.monotonic() + 10
-    while "1:01 of 10:00 minutes: Measuring" not in panel.words.value and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert "1:01 of 10:00 minutes: Measuring the baseline" in panel.words.value
-    assert panel.fold.selected_index == 0 and panel.button.disabled
-    panel.cancel.click()
-    assert (folder / "search.cancel").exists()
-    (folder / "search.ended").write_text(json.dumps({"result": FOUND, "refusal": None}))
-    (folder / "search.process").unlink()
-    settled(panel)
-    assert chosen == [1] and "keeps accuracy_drop" in panel.words.value
-    shutil.rmtree(folder)
 
 
 def test_without_a_study_nothing_starts(asked: Asked) -> None:

@@ -54,32 +54,16 @@ class Budget:
         return cls(seconds, trials)
 
     @property
-    def elapsed(self) -> float:
-        """Seconds since the clock started."""
-        return time.monotonic() - self.began
-
-    @property
     def spent(self) -> float:
         """The share that is spent, from 0 on."""
         if self.seconds is not None:
-            return self.elapsed / self.seconds
+            return (time.monotonic() - self.began) / self.seconds
         return self.done / (self.trials or 1)
 
     @property
     def left(self) -> float:
         """Seconds that are left; infinite where trials are counted."""
-        return float("inf") if self.seconds is None else self.seconds - self.elapsed
-
-    def sentence(self) -> str:
-        """What was spent, of what there was to spend."""
-        if self.seconds is not None:
-            return f"It took {clock(self.elapsed)} of {clock(self.seconds)} minutes."
-        return f"It took {self.done} of {self.trials} trials, in {clock(self.elapsed)} minutes."
+        return float("inf") if self.seconds is None else self.seconds - (time.monotonic() - self.began)
 
     def __str__(self) -> str:
         return f"{self.seconds:g} s" if self.seconds is not None else f"{self.trials} trials"
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds, as 9:48."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -39,8 +39,6 @@ class Outcome:
         Why it ended, in a sentence.
     rungs : list of Rung
         How many recipes were trained for how long, and how many of them then for longer.
-    spent : str
-        How much of its budget it took, in a sentence.
     """
 
     study: "Study"
@@ -49,7 +47,6 @@ class Outcome:
     importance: dict[str, dict[str, float]] = field(default_factory=dict)
     ended: str = ""
     rungs: list[Rung] = field(default_factory=list)
-    spent: str = ""
 
     @property
     def front(self) -> "list[Trial]":
@@ -109,7 +106,7 @@ class Outcome:
         ]
         if climbed:
             said.append(f"Recipes trained: {', '.join(climbed)}.")
-        return [*said, *(sentence for sentence in (self.ended, self.spent) if sentence)]
+        return [*said, self.ended] if self.ended else said
 
     def _loosened(self) -> list[str]:
         """For each limit, by how much it alone would have to give for some trial to keep all."""

@@ -69,11 +69,7 @@ def search(
     """
     study.runtime.check_export()
     spending = Budget.of(budget)
-
-    def told(**facts: Any) -> None:
-        report(spent=spending.elapsed, time=spending.seconds, **facts)
-
-    baseline = study.measured_baseline(lambda facts: told(share=0.0, message="Measuring the baseline"))
+    baseline = study.measured_baseline(lambda facts: report(share=0.0, message="Measuring the baseline"))
     assert baseline.metrics is not None
     goal = Goal.of(objectives, limits, baseline.metrics)
     names = _layers(study) if space and any(key.endswith(".layers") for key in space) else None
@@ -84,15 +80,15 @@ def search(
             f"A trial takes about {least:.0f} s here, so {spending} are too few.", "Give a larger budget."
         )
     try:
-        known = _prepared(study, spending, checked, told) if predicting else None
+        known = _prepared(study, spending, checked, report) if predicting else None
     except Cancelled:
-        return Outcome(study, goal, ended=STOPPED, spent=spending.sentence())
+        return Outcome(study, goal, ended=STOPPED)
     searched = Space.of(space, study.runtime, known, seed, names) if known else checked
     shared = (str(study.path), study.settings) if storage else ()  # with other studies, whose trials are numbered alike
     name = sha256(repr((goal, sorted(searched.steps.items()), sampler, *shared)).encode()).hexdigest()[:8]
     file = study.path / "search.db"
     history = Sampler(storage or file, f"{study.settings['model']}-{name}", goal, searched, sampler, seed)
-    return Search(study, goal, searched, spending, history, predicting).run(told)
+    return Search(study, goal, searched, spending, history, predicting).run(report)
 
 
 def _layers(study: "Study") -> dict[str, list[str]]:
@@ -186,7 +182,7 @@ class Search:
             ended = STOPPED
         importance = {name: self.sampler.importance(name) for name in self.goal.objectives}
         rungs = self.rungs.table(list(self.params.values()))
-        return Outcome(self.study, self.goal, self.history, importance, ended, rungs, self.budget.sentence())
+        return Outcome(self.study, self.goal, self.history, importance, ended, rungs)
 
     def _told_of_earlier(self) -> None:
         """What is in the study already counts, whoever ran it."""
