@@ -93,7 +93,8 @@ class Workbench(w.VBox):
         self.counter = w.HTML().add_class("wb-counter")
         self.plot = TradeoffPlot(self.study, dark=self.browser.dark)
         self.forecast = Forecast(self.plot.foresee, lambda study: self.workers.start(study, "prepare"))
-        self.find = Find(self.workers.start, lambda number: self._guarded(lambda: self._choose(number)))
+        self.find = Find(self.workers.start, lambda number: self._guarded(lambda: self._choose(number)), self._unfold)
+        self.finding = w.Accordion([self.find], titles=(text("find"),), selected_index=None).add_class("wb-more")
         self.pickers = Pickers(self._given, on_open=lambda: self._guarded(self.open_study))
         self.own = OwnFiles(self._where, lambda study: self._guarded(lambda: self._open_own(study)))
         self.history.observe(lambda change: self._guarded(lambda: self._choose(change["new"])), "selected")
@@ -126,8 +127,12 @@ class Workbench(w.VBox):
     def _set_study(self, study: Study | None) -> None:
         self.study, self._chosen, self._origin = study, None, None
         self.run_button.disabled = study is None
-        self.find.study = study
+        self.find.about(study)
         self.editor.about(study)
+
+    def _unfold(self) -> None:
+        """Let a search be seen."""
+        self.finding.selected_index = 0
 
     def _opened(self, wanted: int | None = None) -> None:
         """Show the study from the start, with the wanted trial or the last; measure its baseline where it has none."""
@@ -195,6 +200,7 @@ class Workbench(w.VBox):
         if self.forecast.waiting:
             self.forecast.ask(self.study, self.editor.current, self.editor.refusal)
         self.counter.value = text("counter", opened=self.study.test_openings)
+        self.find.look_around()
 
     def load(self, recipe: Recipe) -> None:
         """Set the knobs as in a recipe."""
@@ -285,7 +291,7 @@ class Workbench(w.VBox):
         self.browser.copied, self.browser.why = text("copied"), text("why")
         searching = self.find
         self._build()
-        self.find.study = self.study
+        self.find.about(self.study)
         self.editor.about(self.study)
         self.find.follow(searching.task)
         self.pickers.pick(picked)
@@ -316,8 +322,7 @@ class Workbench(w.VBox):
         own = w.Accordion([self.own], titles=(text("own"),), selected_index=None).add_class("wb-more")
         parts = [_heading("model"), self.model, self.pickers, *([] if self._given else [own])]
         model = w.VBox(parts).add_class("wb-panel")
-        find = w.Accordion([self.find], titles=(text("find"),), selected_index=None).add_class("wb-more")
-        goal = w.VBox([_heading("goal"), self.goals, find]).add_class("wb-panel")
+        goal = w.VBox([_heading("goal"), self.goals, self.finding]).add_class("wb-panel")
         steps = w.VBox([w.HBox([_heading("steps"), self.undo]).add_class("wb-line"), self.editor]).add_class("wb-panel")
         knobs = w.VBox([model, goal, steps]).add_class("wb-knobs")
         left = w.VBox([knobs, self.forecast, self.cost, self.message, self.run_button]).add_class("wb-left")

@@ -105,7 +105,11 @@ class Forecast(w.VBox):
                 share = (task.progress() or {}).get("share", 0.0)
                 self.ready.description = text("forecast.preparing", share=f"{share:.0%}")
             time.sleep(LOOK)
-        error = task.future.exception()
+        error: WorkbenchError | None = None
+        try:
+            task.result()
+        except WorkbenchError as refusal:
+            error = refusal
         self._task = None
         self.ready.disabled, self.ready.description = False, text("forecast.prepare")
         if error is not None and not isinstance(error, Cancelled):

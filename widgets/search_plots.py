@@ -32,7 +32,8 @@ def covered(history: Sequence[Sequence[float]]) -> str:
         stairs += [(x, stairs[-1][1]), (x, y)]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in stairs)
     dots = "".join(f"<circle cx='{x:.1f}' cy='{y:.1f}' r='2.5' style='fill:var(--accent)'/>" for x, y in places)
-    told = text("find.covered", share=f"{history[-1][1]:.1%}", trials=len(history) - 1)
+    key = "find.covered.one" if len(history) == 2 else "find.covered"
+    told = text(key, share=f"{history[-1][1]:.1%}", trials=len(history) - 1)
     frame = f"<rect x='{LEFT}' y='{TOP}' width='{across}' height='{down}' class='wb-frame'/>"
     scale = "".join(
         f"<text x='{LEFT - 6}' y='{y}' text-anchor='end'>{share:.0%}</text>"

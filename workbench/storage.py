@@ -54,6 +54,8 @@ class Record(BaseModel):
     """The process that carries it out: its number and the time it was created."""
     resumed: bool = False
     """Whether it was begun once more after its process had gone."""
+    params: dict[str, Any] = {}
+    """What a search varied to come to the recipe, which doesn't always tell."""
 
 
 class Label(BaseModel):
@@ -129,7 +131,7 @@ class Storage:
             )
             database.execute("COMMIT")
 
-    def add(self, recipe: dict[str, Any], recipe_hash: str) -> Record:
+    def add(self, recipe: dict[str, Any], recipe_hash: str, params: dict[str, Any] | None = None) -> Record:
         """A new trial, waiting, with the next free number."""
         with self._connect() as database:
             database.execute("BEGIN IMMEDIATE")
@@ -140,6 +142,7 @@ class Storage:
                 recipe_hash=recipe_hash,
                 created=time.time(),
                 process=this_process(),
+                params=params or {},
             )
             database.execute("INSERT INTO trials VALUES (?, ?, ?)", (number, record.state, record.model_dump_json()))
             database.execute("COMMIT")

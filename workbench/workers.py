@@ -17,13 +17,13 @@ import cloudpickle  # carries an own module, defined in a notebook, into the wor
 from filelock import FileLock  # between processes, and released by the system when one dies
 from pebble import CONSTS, ProcessExpired, ProcessFuture, ProcessPool  # a pool whose running task can be stopped
 
-from workbench.errors import Cancelled, WorkbenchError
+from workbench.errors import WorkbenchError
 from workbench.questions import Answer, answer
 from workbench.recipe import Recipe
 from workbench.runtimes import RUNTIMES
 from workbench.storage import FINISHED, alive, lost, this_process
 from workbench.study import Study
-from workbench.tasks import Task, begin, carry_out_task
+from workbench.tasks import Task, begin, carry_out_task, last_task
 from workbench.trial import Trial
 
 CONSTS.term_timeout = 0.3  # seconds between asking a process to end and ending it
@@ -128,6 +128,7 @@ class LocalWorkers:
         self._queueing = threading.RLock()  # a process that broke at once ends its job while it is handed over
         self._waiting: list[tuple[Job, bool]] = []  # with whether a job may be tried once more
         self._running: list[Job] = []
+        self._tasks: list[Task] = []
         self._ready()
 
     def submit(self, study: Study, recipe: Recipe) -> Job:
@@ -174,13 +175,24 @@ class LocalWorkers:
     def start(self, study: Study, name: str, **options: Any) -> Task:
         """Start a task of `workbench.tasks` on the whole study, after what runs now.
 
+        Returns
+        -------
+        Task
+            The one that another page has started and that still runs, where there is one: it is not done twice.
+
         Raises
         ------
         WorkbenchError
             If there is no such task, or the study's model can't travel.
         """
-        begin(study, name)
-        return Task(study, name, self._ready().schedule(_work, args=[_pickled(study), name, options]))
+        if (theirs := last_task(study, name)) is not None and not theirs.done():
+            return theirs
+        pickled = _pickled(study)
+        begin(study, name, options)
+        task = Task(study, name, self._ready().schedule(_work, args=[pickled, name, options]))
+        self._tasks.append(task)
+        task.future.add_done_callback(lambda _: task.abandon())
+        return task
 
     def close(self) -> None:
         """End the processes; trials that wait or still run are marked as cancelled."""
@@ -195,6 +207,8 @@ class LocalWorkers:
         gone.cancel()
         for job in list(self._running):  # a pool that is stopped doesn't tell of what it did just then
             self._ended(job, False, gone)
+        for task in self._tasks:
+            task.abandon()
 
     def _enqueue(self, study: Study, recipe: Recipe, pickled: bytes) -> Job:
         record = study.storage.add(recipe.to_dict(), recipe.hash)
@@ -327,7 +341,7 @@ def _answer(pickled: bytes, number: int, question: str, against: int | None) -> 
 def _work(pickled: bytes, name: str, options: dict[str, Any]) -> dict[str, Any]:
     study: Study = cloudpickle.loads(pickled)
     with _machine():
-        return carry_out_task(study, name, options, _stop_if_alone)
+        return carry_out_task(study, name, options, _end_if_alone)
 
 
 def _machine() -> FileLock:
@@ -341,14 +355,11 @@ def _alone() -> bool:
     return parent is not None and not parent.is_alive()
 
 
-def _stop_if_alone(facts: dict[str, Any]) -> None:
-    """Nobody waits for a worker whose page is gone: it must not keep the machine busy."""
-    if _alone():
-        raise Cancelled
-
-
 def _end_if_alone(facts: dict[str, Any]) -> None:
-    """As above, without a word: nobody cancelled the trial, and whoever opens the study next resumes it."""
+    """Nobody waits for a worker whose page's kernel is gone: it must not keep the machine busy.
+
+    It ends without a word: nobody cancelled anything, and whoever opens the study next goes on.
+    """
     if _alone():
         os._exit(1)
 

@@ -3,15 +3,17 @@
 import json
 import time
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from widgets.find import AIMS, Find, doing
+from widgets.find import AIMS, Find
+from widgets.searching import doing
 from widgets.words import recipe_words
-from workbench import Cancelled, Distill, Prune, Recipe, Study, WorkbenchError
+from workbench import Cancelled, Dataset, Distill, Prune, Recipe, Study, WorkbenchError
 from workbench.search.goals import QUANTITIES
-from workbench.tasks import Task
+from workbench.tasks import Task, begin
 
 FOUND = {
     "sentences": ["Trial 1 keeps accuracy_drop at most 1.00 points.", "The search ended as its 120 s were spent."],
@@ -90,13 +92,13 @@ def test_the_plots_grow_while_it_searches(study: Study, asked: Asked) -> None:
     panel.find()
     file = study.path / "tasks" / "search.json"
     file.parent.mkdir(exist_ok=True)
-    for trials in (1, 2):
+    for trials, after in ((1, "after 1 trial<"), (2, "after 2 trials<")):
         history = [[float(place), place / 10] for place in range(trials + 1)]
         file.write_text(json.dumps({"share": 0.1, "message": "Trial", "hypervolume": 0.1, "history": history}))
         deadline = time.monotonic() + 10
-        while f"after {trials} trials" not in panel.plots.value and time.monotonic() < deadline:
+        while after not in panel.plots.value and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert f"after {trials} trials" in panel.plots.value
+        assert after in panel.plots.value
     file.unlink()
     asked.future.set_result(FOUND)
     settled(panel)
@@ -129,6 +131,87 @@ def test_cancel_leaves_the_wish_where_the_worker_looks(study: Study, asked: Aske
     asked.future.set_exception(Cancelled())
     settled(panel)
     wish.unlink()
+
+
+ASKED = {
+    "objectives": AIMS["faster"],
+    "constraints": {"accuracy_drop": 0.02, "size_bytes": 90_000},
+    "budget": "10 min",
+}
+FACTS = {"share": 0.25, "message": "Trial", "hypervolume": 0.3, "history": [[0, 0.1], [9, 0.3]], "front": [4, 2]}
+SPENT = {"elapsed": 150.0, "done": 3, "seconds": 600.0, "trials": None}
+
+
+@pytest.fixture
+def mine(tmp_path: Path, digits: Dataset) -> Study:
+    """A study without trials, whose folder a test may write to."""
+    return Study("lenet5", digits, path=tmp_path / "mine")
+
+
+def told(study: Study, kind: str, **facts: Any) -> None:
+    """What the process of a search leaves in the study's folder."""
+    (study.path / "tasks" / f"search.{kind}").write_text(json.dumps(facts))
+
+
+def reloaded(study: Study, chosen: list[int] | None = None, **more: Any) -> Find:
+    """The panel of a page that is loaded while, or after, another one searched."""
+    panel = Find(Asked(), (chosen if chosen is not None else []).append, **more)
+    panel.about(study)
+    panel.look_around()
+    return panel
+
+
+def test_a_page_loaded_anew_shows_the_search_that_runs_and_stops_it(mine: Study, wait_until: Any) -> None:
+    begin(mine, "search", ASKED)
+    told(mine, "json", **FACTS, spent=SPENT, best=2)
+    opened: list[bool] = []
+    chosen: list[int] = []
+    panel = reloaded(mine, chosen, on_begin=lambda: opened.append(True))
+    assert opened and panel.button.disabled and not panel.cancel.disabled
+    assert (panel.aim.value, panel.lost.value, panel.size.value, panel.minutes.value) == ("faster", 2.0, 90.0, 10)
+    wait_until(lambda: panel.bar.value == 0.25 and "the front covers 30%" in panel.words.value)
+    assert panel.time.value == "Time: 2 min 30 s of 10 min, 3 trials"
+    assert "No other trial beats: 4, 2. The best so far is trial 2." in panel.words.value
+    panel.cancel.click()
+    assert (mine.path / "tasks" / "search.cancel").exists()
+    ticket = json.loads((mine.path / "tasks" / "search.ticket.json").read_text())
+    told(mine, "result.json", began=ticket["began"], found={**FOUND, "stopped": True, "spent": SPENT})
+    settled(panel)
+    assert chosen == [1] and panel.go_on.description == "Go on for 7 min 30 s"
+
+
+def test_what_was_found_before_the_page_came_is_shown_and_nothing_is_chosen(mine: Study) -> None:
+    begin(mine, "search", ASKED)
+    ticket = json.loads((mine.path / "tasks" / "search.ticket.json").read_text())
+    command = "optuna-dashboard sqlite:////somewhere/search.db"
+    told(mine, "result.json", began=ticket["began"], found={**FOUND, "spent": SPENT, "dashboard": command})
+    chosen: list[int] = []
+    panel = reloaded(mine, chosen)
+    assert "keeps accuracy_drop" in panel.words.value and command in panel.words.value
+    assert panel.time.value.startswith("Time: 2 min 30 s of 10 min") and not chosen
+    assert not panel.button.disabled and panel.go_on.layout.display == "none"
+
+
+def test_a_search_whose_process_was_killed_is_gone_on_with_for_what_is_left(mine: Study) -> None:
+    begin(mine, "search", ASKED)
+    told(mine, "json", **FACTS, spent=SPENT)
+    ticket = json.loads((mine.path / "tasks" / "search.ticket.json").read_text())
+    told(mine, "ticket.json", **{**ticket, "process": [ticket["process"][0], 1.0]})
+    panel = reloaded(mine)
+    assert "ended from outside" in panel.words.value and panel.go_on.layout.display == ""
+    asked = panel._start
+    panel.go_on.click()
+    assert asked.options == {**ASKED, "budget": "450 s"}  # type: ignore[attr-defined]
+    asked.future.set_result(FOUND)  # type: ignore[attr-defined]
+    settled(panel)
+
+
+def test_a_search_of_another_study_is_not_shown(mine: Study, study: Study) -> None:
+    begin(mine, "search", ASKED)
+    panel = reloaded(mine)
+    panel.about(study)
+    panel.look_around()
+    assert panel.task is None and not panel.button.disabled and panel.words.value == ""
 
 
 def test_without_a_study_nothing_starts(asked: Asked) -> None:

@@ -2,8 +2,9 @@
 
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from workbench.errors import WorkbenchError
 
@@ -57,13 +58,64 @@ class Budget:
     def spent(self) -> float:
         """The share that is spent, from 0 on."""
         if self.seconds is not None:
-            return (time.monotonic() - self.began) / self.seconds
+            return self.elapsed / self.seconds
         return self.done / (self.trials or 1)
 
     @property
     def left(self) -> float:
         """Seconds that are left; infinite where trials are counted."""
-        return float("inf") if self.seconds is None else self.seconds - (time.monotonic() - self.began)
+        return float("inf") if self.seconds is None else self.seconds - self.elapsed
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self.began
+
+    def stopped(self) -> "Spent":
+        """What of it is spent now."""
+        return Spent(self.elapsed, self.done, self.seconds, self.trials)
 
     def __str__(self) -> str:
-        return f"{self.seconds:g} s" if self.seconds is not None else f"{self.trials} trials"
+        return duration(self.seconds) if self.seconds is not None else f"{self.trials} trials"
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a search has spent of its budget.
+
+    Attributes
+    ----------
+    elapsed : float
+        Seconds since it began, what it measured beforehand included.
+    done : int
+        Trials that it carried out.
+    seconds : float or None
+    trials : int or None
+        The budget: one of both.
+    """
+
+    elapsed: float
+    done: int
+    seconds: float | None
+    trials: int | None
+
+    def facts(self) -> dict[str, Any]:
+        """As plain data."""
+        return {**asdict(self), "elapsed": round(self.elapsed, 1)}
+
+    def __str__(self) -> str:
+        trials = f"{self.done} trial" if self.done == 1 else f"{self.done} trials"
+        if self.seconds is not None:
+            return f"{duration(self.elapsed)} of {duration(self.seconds)}, for {trials}"
+        return f"{self.done} of {self.trials} trials, in {duration(self.elapsed)}"
+
+
+def duration(seconds: float) -> str:
+    """``9 min 48 s``, ``10 min``, ``1 h 5 min``, ``1.5 s``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s".replace(".0 s", " s") if seconds < 10 else f"{seconds:.0f} s"
+    minutes, left = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {left} s" if left else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"

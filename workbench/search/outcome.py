@@ -1,17 +1,23 @@
 """What a search came to: the front, the best under the limits, or what is nearest and what would have to give."""
 
+import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.search.budget import Spent
 from workbench.search.goals import QUANTITIES, SCORES, Goal, hypervolume, normalized
 from workbench.search.rungs import Rung
 
 if TYPE_CHECKING:
     from workbench.study import Study
     from workbench.trial import Trial
+
+
+STOPPED = "The search was stopped by the user."
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,10 @@ class Outcome:
         Why it ended, in a sentence.
     rungs : list of Rung
         How many recipes were trained for how long, and how many of them then for longer.
+    spent : Spent or None
+        How much of the budget it took.
+    address : str
+        URL of the database that its history is kept in.
     """
 
     study: "Study"
@@ -47,6 +57,8 @@ class Outcome:
     importance: dict[str, dict[str, float]] = field(default_factory=dict)
     ended: str = ""
     rungs: list[Rung] = field(default_factory=list)
+    spent: Spent | None = None
+    address: str = ""
 
     @property
     def front(self) -> "list[Trial]":
@@ -84,8 +96,28 @@ class Outcome:
             return []
         return sorted(self._measured(), key=self._broken)[:3]
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the user stopped it, so that it may have more to find."""
+        return self.ended == STOPPED
+
+    @property
+    def dashboard(self) -> str:
+        """The command that opens its history in optuna-dashboard; "" where none was kept."""
+        shown = re.sub(r"(://[^:/@]*):[^/]*@", r"\1:...@", self.address)  # a password is nobody's business
+        return f"optuna-dashboard {shlex.quote(shown)}" if shown else ""
+
     def sentences(self) -> list[str]:
-        """What was found, in plain sentences."""
+        """What was found, why it ended, what it took, and how to look into it, in plain sentences."""
+        told = self.findings()
+        if self.spent:
+            told.append(f"It took {self.spent}.")
+        if self.dashboard:
+            told.append(f"Its history opens with: {self.dashboard}")
+        return told
+
+    def findings(self) -> list[str]:
+        """What was found, and why it ended, in plain sentences."""
         best = self.best
         if best is not None and self.goal.limits:
             limits = " and ".join(_limit(name, limit) for name, limit in self.goal.limits.items())

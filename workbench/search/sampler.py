@@ -52,6 +52,11 @@ class Sampler:
     space : Space
     kind : str
         ``tpe``, ``nsga2``, ``gp`` or ``random``.
+
+    Attributes
+    ----------
+    address : str
+        URL of the database.
     """
 
     def __init__(self, storage: Path | str, name: str, goal: Goal, space: Space, kind: str = "tpe", seed: int = 0):
@@ -59,7 +64,7 @@ class Sampler:
         make = lookup(SAMPLERS, kind, "sampler")
         best = {1: StudyDirection.MAXIMIZE, -1: StudyDirection.MINIMIZE}
         directions = [best[QUANTITIES[name].better] for name in goal.objectives]
-        url = f"sqlite:///{storage}" if isinstance(storage, Path) else storage
+        self.address = url = f"sqlite:///{storage}" if isinstance(storage, Path) else storage
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is experimental in Optuna is pinned here
             try:

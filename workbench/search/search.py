@@ -1,7 +1,6 @@
 """Search: propose many recipes, predict them all, look at a few, carry out the most promising, and learn."""
 
 import contextlib
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from hashlib import sha256
@@ -21,7 +20,7 @@ from workbench.search.budget import Budget
 from workbench.search.candidates import Candidate, Pool
 from workbench.search.costs import Costs
 from workbench.search.goals import QUANTITIES, SCALED, SCORES, Goal, hypervolume, normalized, violation
-from workbench.search.outcome import Outcome, Progress, measured, points, volume
+from workbench.search.outcome import STOPPED, Outcome, Progress, measured, points, volume
 from workbench.search.rungs import Params, Rungs
 from workbench.search.sampler import Sampler
 from workbench.search.space import Space
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 DRAWS = 32  # of a prediction's figures
 USED_UP = "The search ended as nothing new was left to try."
 SHORT = "The search ended as no further trial would have been done in the time that was left."
-STOPPED = "The search was stopped by the user."
 LATE = "The time of the search was spent before this trial was done."
 UNKNOWN = 0.3  # how far a figure may be from the baseline's that nothing is known of: deviation of its logarithm;
 # of a score it is `SCALED`
@@ -69,6 +67,7 @@ def search(
     """
     study.runtime.check_export()
     spending = Budget.of(budget)
+    report = _timed(report, spending)
     baseline = study.measured_baseline(lambda facts: report(share=0.0, message="Measuring the baseline"))
     assert baseline.metrics is not None
     goal = Goal.of(objectives, limits, baseline.metrics)
@@ -82,13 +81,18 @@ def search(
     try:
         known = _prepared(study, spending, checked, report) if predicting else None
     except Cancelled:
-        return Outcome(study, goal, ended=STOPPED)
+        return Outcome(study, goal, ended=STOPPED, spent=spending.stopped())
     searched = Space.of(space, study.runtime, known, seed, names) if known else checked
     shared = (str(study.path), study.settings) if storage else ()  # with other studies, whose trials are numbered alike
     name = sha256(repr((goal, sorted(searched.steps.items()), sampler, *shared)).encode()).hexdigest()[:8]
     file = study.path / "search.db"
     history = Sampler(storage or file, f"{study.settings['model']}-{name}", goal, searched, sampler, seed)
     return Search(study, goal, searched, spending, history, predicting).run(report)
+
+
+def _timed(report: Callable[..., None], budget: Budget) -> Callable[..., None]:
+    """Tell with each fact what of the budget is spent."""
+    return lambda **facts: report(**facts, spent=budget.stopped().facts())
 
 
 def _layers(study: "Study") -> dict[str, list[str]]:
@@ -162,6 +166,8 @@ class Search:
         self.short_of_time = False
         self.params: dict[int, Params] = {}
         self.importance: dict[str, dict[str, float]] = {}
+        self.front: list[int] = []
+        self.best: int | None = None
         self.rungs = Rungs(space)
         self.pool = Pool(study, goal, space, sampler, self.rungs, self.generator)
         before = (record for record in study.storage.records() if record.state in ("complete", "failed"))
@@ -182,13 +188,15 @@ class Search:
             ended = STOPPED
         importance = {name: self.sampler.importance(name) for name in self.goal.objectives}
         rungs = self.rungs.table(list(self.params.values()))
-        return Outcome(self.study, self.goal, self.history, importance, ended, rungs)
+        spent, address = self.budget.stopped(), self.sampler.address
+        return Outcome(self.study, self.goal, self.history, importance, ended, rungs, spent, address)
 
     def _told_of_earlier(self) -> None:
         """What is in the study already counts, whoever ran it."""
         known = self.sampler.known
+        varied = {record.number: record.params for record in self.study.storage.records()}
         for trial in measured(self.study, self.goal):
-            params = self.space.params(trial.recipe)
+            params = varied[trial.number] if self.space.holds(varied[trial.number]) else self.space.params(trial.recipe)
             if params is not None:
                 self.params[trial.number] = params
                 if trial.number not in known:
@@ -316,12 +324,14 @@ class Search:
                 late = True
                 raise Cancelled
 
-        trial = self.study.run(candidate.recipe, told)
-        self.budget.done += 1
+        recipe, params = candidate.recipe, dict(candidate.params)
+        number = self.study.storage.add(recipe.to_dict(), recipe.hash, params).number  # known, should this be killed
+        trial = self.study.execute(number, told)
         if trial.state == "cancelled":
             if not late:
                 raise Cancelled
             self.study.storage.explain(trial.number, LATE)
+        self.budget.done += 1
         if candidate.params:
             self.params[trial.number] = candidate.params
             self._tell(trial.number, candidate.params)
@@ -334,8 +344,10 @@ class Search:
         self.sampler.tell(number, params, values, broken, self.study.trial(number).recipe)
 
     def _progress(self) -> None:
-        seconds = time.monotonic() - self.budget.began
-        self.history.append(Progress(seconds, self.budget.done, volume(self.study, self.goal)))
+        self.history.append(Progress(self.budget.elapsed, self.budget.done, volume(self.study, self.goal)))
+        found = Outcome(self.study, self.goal)
+        self.front, best = [trial.number for trial in found.front], found.best
+        self.best = best.number if best else None
         if len(self.history) % TOLD == 0:
             self.importance = {name: self.sampler.importance(name) for name in self.goal.objectives}
 
@@ -348,6 +360,8 @@ class Search:
             hypervolume=self.history[-1].hypervolume,
             history=[[round(p.seconds, 1), p.hypervolume] for p in self.history],
             importance=self.importance,
+            front=self.front,
+            best=self.best,
             **facts,
         )
 

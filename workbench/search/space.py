@@ -240,6 +240,12 @@ class Space:
             for training in ("", *trainings)
         ]
 
+    def holds(self, params: Mapping[str, Any]) -> bool:
+        """Whether these values, by the names of dimensions, are some of this space; nothing is none of it."""
+        dimensions = {d.name: d for steps in self.steps.values() for d in steps.values()}
+        dimensions |= {name: _switch(name) for name in self.steps if name not in self.always}
+        return bool(params) and all(n in dimensions and dimensions[n].place(v) is not None for n, v in params.items())
+
     def params(self, recipe: Recipe) -> dict[str, Any] | None:
         """The suggestions that make a recipe; None where it lies outside of the space."""
         steps = merged(recipe)

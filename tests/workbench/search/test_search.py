@@ -136,7 +136,7 @@ def test_a_trial_that_the_time_cuts_short_says_so(study: Study) -> None:
     space = Space.of(QUICK, study.runtime)
     found = Search(study, goal, space, budget, Sampler(study.path / "own.db", "late", goal, space)).run(told)
     assert study.trial(2).reason == "The time of the search was spent before this trial was done."
-    assert found.front and found.sentences()[-1].startswith("The search ended as its")
+    assert found.front and found.ended.startswith("The search ended as its")
 
 
 def test_a_stopped_search_keeps_what_it_found(study: Study) -> None:
@@ -145,7 +145,7 @@ def test_a_stopped_search_keeps_what_it_found(study: Study) -> None:
             raise Cancelled
 
     found = study.search(["accuracy", "size_bytes"], budget="9 trials", space=QUICK, on_progress=stop)
-    assert found.sentences()[-1] == "The search was stopped by the user."
+    assert found.ended == "The search was stopped by the user."
     assert found.front and [t.state for t in study.trials[2:]] == ["cancelled"]
 
 
@@ -158,7 +158,7 @@ def test_a_space_that_is_used_up_ends_the_search(study: Study) -> None:
     two = {"prune.ratio": 0.5, "prune": True, "prune.importance": "l2", "prune.scope": "layer", "prune.layers": [{}]}
     two |= {"prune.round_to": 1, "distill": False}  # with Quantize, which was done already, or without
     found = study.search(["accuracy", "size_bytes"], budget=9, space=two)
-    assert "nothing new was left to try" in found.sentences()[-1]
+    assert "nothing new was left to try" in found.ended
     assert [t.recipe for t in study.trials[2:]] == [Recipe([Prune(ratio=0.5)])]
 
 
@@ -192,13 +192,13 @@ def test_bits_without_kernels_are_passed_over(study: Study) -> None:
     wishes = {"prune": False, "distill": False, "quantize": True, "quantize.weight_bits": [8, 4]}
     found = study.search(["accuracy", "size_bytes"], budget=3, space=wishes)
     assert [t.recipe for t in study.trials[2:]] == [Recipe([Quantize()])]
-    assert "nothing new was left to try" in found.sentences()[-1]
+    assert "nothing new was left to try" in found.ended
 
 
 def test_what_is_only_simulated_is_not_tried_where_speed_is_asked_for(study: Study) -> None:
     wishes = {"prune": False, "distill": False, "quantize.weight_bits": [4, 3], "quantize.simulate": [True]}
     found = study.search(["accuracy", "latency"], budget=2, space=wishes)
-    assert len(study.trials) == 2 and "nothing new was left to try" in found.sentences()[-1]
+    assert len(study.trials) == 2 and "nothing new was left to try" in found.ended
 
 
 def test_a_trial_that_was_lost_with_its_process_is_tried_again(study: Study) -> None:

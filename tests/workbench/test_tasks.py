@@ -1,0 +1,116 @@
+"""A task is seen by every page: while it runs, when it ended, and when its process is gone."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from workbench import Cancelled, Dataset, Study, WorkbenchError
+from workbench.tasks import TASKS, BrokenOff, begin, carry_out_task, last_task
+from workbench.workers import LocalWorkers
+
+PATIENCE = 500  # seconds that a busy machine may take
+
+
+@pytest.fixture
+def study(few_digits: Dataset, tmp_path: Path) -> Study:
+    return Study("lenet300", few_digits, path=tmp_path / "study")
+
+
+@pytest.fixture
+def count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that counts to as many as it is asked to, and refuses to count to thirteen."""
+
+    def counting(study, told, to):
+        for number in range(to):
+            told({"share": number / to, "message": str(number)})
+        if to == 13:
+            raise WorkbenchError("Thirteen is no number.", "Try twelve.")
+        return {"sentences": [f"Counted to {to}."]}
+
+    monkeypatch.setitem(TASKS, "count", counting)
+
+
+def test_another_page_sees_what_was_asked_how_far_it_is_and_what_was_found(study: Study, count: None) -> None:
+    assert last_task(study, "count") is None
+    begin(study, "count", {"to": 3})
+    theirs = last_task(study, "count")
+    assert theirs is not None and theirs.options == {"to": 3} and not theirs.done()
+    with pytest.raises(TimeoutError):
+        theirs.result(timeout=0.2)
+    carry_out_task(study, "count", {"to": 3})
+    assert theirs.done() and theirs.result() == {"sentences": ["Counted to 3."]}
+    assert theirs.progress() == {"share": 0.0, "message": "0"}
+
+
+def test_a_refusal_and_a_stop_reach_the_other_page_too(study: Study, count: None) -> None:
+    begin(study, "count", {"to": 13})
+    theirs = last_task(study, "count")
+    assert theirs is not None
+    with pytest.raises(WorkbenchError):
+        carry_out_task(study, "count", {"to": 13})
+    with pytest.raises(WorkbenchError, match=r"Thirteen is no number\. Try twelve\."):
+        theirs.result()
+    begin(study, "count", {"to": 12})
+    assert theirs.done()  # another was begun since
+    theirs = last_task(study, "count")
+    assert theirs is not None and not theirs.done()
+    theirs.cancel()
+    with pytest.raises(Cancelled):
+        carry_out_task(study, "count", {"to": 12})
+    with pytest.raises(Cancelled):
+        theirs.result()
+
+
+def test_what_a_killed_process_left_is_known_as_broken_off(study: Study) -> None:
+    code = f"""
+import sys, time
+from workbench import Study
+from workbench.tasks import begin
+begin(Study("lenet300", "mnist", path={str(study.path.parent / "theirs")!r}), "search", {{"budget": "5 min"}})
+print("begun", flush=True)
+time.sleep(600)
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=dict(os.environ))
+    assert process.stdout is not None and process.stdout.readline().strip() == "begun"
+    theirs = last_task(Study.open(study.path.parent / "theirs"), "search")
+    assert theirs is not None and not theirs.done()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert theirs.done() and theirs.options == {"budget": "5 min"}
+    with pytest.raises(BrokenOff, match="ended from outside"):
+        theirs.result()
+
+
+def test_what_runs_already_is_watched_and_not_done_twice(study: Study) -> None:
+    workers = LocalWorkers()
+    try:
+        begin(study, "prepare", {"seconds": 1})  # as by another page, of a process that lives
+        theirs = workers.start(study, "prepare", seconds=2)
+        assert theirs.options == {"seconds": 1} and not theirs.done()
+    finally:
+        workers.close()
+
+
+def test_a_task_whose_worker_is_killed_is_broken_off_for_every_page(study: Study) -> None:
+    workers = LocalWorkers()
+    try:
+        task = workers.start(study, "prepare", seconds=60)
+        theirs = last_task(study, "prepare")
+        assert theirs is not None
+        deadline = time.monotonic() + PATIENCE
+        while task.progress() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        pid, _ = json.loads((study.path / "tasks" / "prepare.ticket.json").read_text())["process"]
+        assert pid != os.getpid()
+        os.kill(pid, signal.SIGKILL)
+        for watched in (task, theirs):
+            with pytest.raises(BrokenOff):
+                watched.result(timeout=60)
+    finally:
+        workers.close()
