@@ -87,7 +87,7 @@ class Workbench(w.VBox):
             description=text("run"), button_style="primary", tooltip=text("run.help"), disabled=True
         )
         self.run_button.add_class("wb-run").on_click(lambda _: _soon(lambda: self._guarded(self.run)))
-        self.chosen = Chosen(self._ask)
+        self.chosen = Chosen(self._ask, self.workers.start)
         self.history = TrialHistory(guard=self._labelled)
         self.cost = w.HTML().add_class("wb-cost")
         self.counter = w.HTML().add_class("wb-counter")

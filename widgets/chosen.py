@@ -1,5 +1,6 @@
 """The chosen trial in tabs: what it costs and buys, what is inside, how it was made, and its files."""
 
+from collections.abc import Callable
 from html import escape
 
 import ipywidgets as w
@@ -11,6 +12,7 @@ from widgets.result import ResultCard, title
 from widgets.sensitive import Sensitive
 from widgets.texts import text
 from workbench import Study, Trial
+from workbench.tasks import Task
 
 TABS = ("summary", "layers", "sensitivity", "flips", "why", "foreseen", "recipe", "files")
 BASELINE = -1
@@ -23,9 +25,11 @@ class Chosen(w.VBox):
     ----------
     ask : callable
         As `widgets.inside.Question` takes it.
+    start : callable
+        As `widgets.sensitive.Sensitive` takes it.
     """
 
-    def __init__(self, ask: Ask):
+    def __init__(self, ask: Ask, start: Callable[[Study, str], Task]):
         self.trial: Trial | None = None
         self.heading = w.HTML(layout=w.Layout(flex="1", min_width="0"))
         self.against = w.Dropdown(
@@ -36,11 +40,10 @@ class Chosen(w.VBox):
             style={"description_width": "initial"},
         )
         self.card, self.layers, self.flips, self.why = ResultCard(), Layers(ask), Flips(ask), Why(ask)
-        self.sensitive = Sensitive(ask)
+        self.sensitive = Sensitive(start)
         self.foreseen, self.recipe, self.files, self.exports = Foreseen(), w.HTML(), w.HTML(), Exports(ask)
         files = w.VBox([self.files, self.exports])
-        asking = self.layers, self.sensitive, self.flips, self.why
-        pages = [self.card, *asking, self.foreseen, self.recipe, files]
+        pages = [self.card, self.layers, self.sensitive, self.flips, self.why, self.foreseen, self.recipe, files]
         self.tabs = w.Tab(pages, titles=tuple(text(f"tab.{tab}") for tab in TABS), selected_index=0)
         super().__init__([w.HBox([self.heading, self.against]).add_class("wb-chosen-head"), self.tabs])
         self.add_class("wb-chosen")
@@ -55,6 +58,7 @@ class Chosen(w.VBox):
         self.card.clear()
         for question in self._questions:
             question.about(None)
+        self.sensitive.about(None)
         self.foreseen.value = self.recipe.value = self.files.value = ""
         self.against.layout.display = "none"
 
@@ -85,7 +89,7 @@ class Chosen(w.VBox):
 
     @property
     def _questions(self) -> tuple[Question, ...]:
-        return self.layers, self.sensitive, self.flips, self.why, self.exports
+        return self.layers, self.flips, self.why, self.exports
 
     def _offer(self, trial: Trial) -> None:
         """The other measured trials, which this one can be compared with."""
@@ -106,12 +110,13 @@ class Chosen(w.VBox):
         self.card.show(self.trial, None if other is None else study.trial(other))
         for question in self._questions:
             question.about(self.trial, other)
+        self.sensitive.about(self.trial)
         self._look()
 
     def _look(self) -> None:
         """Fill the page that is open."""
         page = self.tabs.children[self.tabs.selected_index or 0]
-        if isinstance(page, Question):
+        if isinstance(page, (Question, Sensitive)):
             page.look()
         elif self.trial is not None and page is self.foreseen:
             self.foreseen.show(self.trial.study)

@@ -51,7 +51,7 @@ class Foresight:
         """
         from workbench.sensitivity import sensitivity
 
-        return sensitivity(self._study, importance, reporting(on_progress))
+        return sensitivity(self._study, importance, reporting(on_progress), whole=True)
 
     def known_sensitivity(self) -> "Sensitivity | None":
         """What `sensitivity` has measured already, if anything: without measuring."""

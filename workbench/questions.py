@@ -89,12 +89,6 @@ def why(trial: "Trial", against: int | None) -> Answer:
     return Answer(found.sentences(), found.table())
 
 
-def sensitivity(trial: "Trial", against: int | None) -> Answer:
-    """How much each layer of the unchanged model suffers alone, whatever the trial; measured once for a study."""
-    found = trial.study.sensitivity()
-    return Answer(found.sentences(), found.rows())
-
-
 def exports(trial: "Trial", against: int | None) -> Answer:
     """The trial written in every format that can be written here, into its folder; and why not in the others."""
     from workbench.errors import WorkbenchError
@@ -117,7 +111,6 @@ def exports(trial: "Trial", against: int | None) -> Answer:
 QUESTIONS: dict[str, Callable[["Trial", int | None], Answer]] = {
     "changes": changes,
     "why": why,
-    "sensitivity": sensitivity,
     "exports": exports,
 }
 

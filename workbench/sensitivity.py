@@ -32,6 +32,8 @@ BITS = (8, 6, 4, 3, 2, 1)
 COARSE = (0.5, 4, 0.8, 2, 0.2)  # what is tried first of every layer, as a measurement may be broken off
 SAMPLES = 1000  # of the validation split, at most
 BATCH = 250
+NOTHING = 5e-5  # of an output's size: what sums in another order come to
+TINY = 1e-12  # as outputs that are all zero have no size
 UNCHANGED = "unchanged"
 UNROUNDED = 16.0  # bits that change nothing
 Report = Callable[..., None]
@@ -52,6 +54,9 @@ class Point:
         So many of so many validation samples are still answered right.
     error : float
         How far the answers moved: the mean Kullback-Leibler divergence, in nats.
+    moved : float or None
+        How far the model's outputs moved, over their own size: the root of the summed squares of what changed over that
+        of what was. None where an earlier version measured the point.
     """
 
     kind: str
@@ -60,11 +65,19 @@ class Point:
     right: int
     samples: int
     error: float
+    moved: float | None = None
 
     @property
     def accuracy(self) -> Estimate:
         """The share answered right, with its Wilson interval."""
         return share_of(self.right, self.samples)
+
+    @property
+    def sqnr(self) -> float | None:
+        """`moved` as a signal-to-noise ratio of the outputs, in decibels; infinite where nothing moved."""
+        if self.moved is None:
+            return None
+        return float("inf") if self.moved == 0 else -20 * float(np.log10(self.moved))
 
 
 @dataclass(frozen=True)
@@ -99,43 +112,65 @@ class Sensitivity:
             accuracy[place], error[place] = point.right / point.samples, point.error
         return layers, values, accuracy, error
 
-    def table(self, kind: str, title: str) -> "Table":
-        """Accuracies of one kind as a table for a terminal."""
+    def output_error(self, kind: str) -> np.ndarray:
+        """As `grid`: how far the model's outputs moved, of shape (layers, values); NaN where that wasn't measured."""
+        layers, values, found, _ = self.grid(kind)
+        found = np.full_like(found, np.nan)
+        for point in self.points:
+            if point.kind == kind and point.moved is not None:
+                found[layers.index(point.layer), values.index(point.value)] = point.moved
+        return found
+
+    def table(self, kind: str, title: str, what: str = "accuracy") -> "Table":
+        """Figures of one kind, as in `rows`, as a table for a terminal."""
         from rich.table import Table
 
-        layers, values, accuracy, _ = self.grid(kind)
-        table = Table(title=f"{title}; unchanged {self.baseline.value:.1%}")
-        for column in ("layer", *(f"{value:.0%}" if kind == "ratio" else f"{value:g}" for value in values)):
+        layers, values, *_ = self.grid(kind)
+        unchanged = f"; unchanged {self.baseline.value:.1%}" if what == "accuracy" else ""
+        table = Table(title=f"{title}{unchanged}")
+        columns = [_column(kind, value) for value in values]
+        for column in ("layer", *(column.removeprefix("-").removesuffix(" bits") for column in columns)):
             table.add_column(column)
-        for name, row in zip(layers, accuracy, strict=True):
-            table.add_row(name, *(f"{value:.1%}" for value in row))
+        for row in self.rows(what):
+            if row["layer"] in layers:
+                table.add_row(row["layer"], *(row[column] for column in columns))
         return table
 
-    def rows(self) -> list[dict[str, str]]:
-        """A row for each layer: accuracies in per cent, by the share of channels removed and by bits."""
+    def rows(self, what: str = "accuracy") -> list[dict[str, str]]:
+        """A row for each layer, figures in per cent by the share of channels removed and by bits.
+
+        Parameters
+        ----------
+        what : {"accuracy", "output error"}
+            The share answered right, or how far the model's outputs moved over their own size; "" where unknown.
+        """
         found: dict[str, dict[str, str]] = {}
-        columns = [f"-{ratio:.0%}" for ratio in RATIOS] + [f"{bits} bits" for bits in BITS]
+        columns = [_column("ratio", ratio) for ratio in RATIOS] + [_column("bits", bits) for bits in BITS]
         for point in self.points:
-            column = f"-{point.value:.0%}" if point.kind == "ratio" else f"{point.value:g} bits"
             row = found.setdefault(point.layer, {"layer": point.layer, **dict.fromkeys(columns, "")})
-            row[column] = f"{point.accuracy.value:.1%}"
+            told = f"{point.accuracy.value:.1%}" if what == "accuracy" else _per_cent(point.moved)
+            row[_column(point.kind, point.value)] = told
         return list(found.values())
 
-    def sentences(self) -> list[str]:
-        """The unchanged accuracy, and the layer that suffers most and least from pruning."""
-        said = [
-            f"Each layer changed alone, all others as they are; unchanged, {self.baseline.value:.1%} of"
-            f" {len(self.points) and self.points[0].samples:,} validation samples are right."
-        ]
+    def sentences(self, what: str = "accuracy") -> list[str]:
+        """What the figures are, and the layer that suffers most and least from pruning."""
+        samples = f"{len(self.points) and self.points[0].samples:,} validation samples"
+        alone = "Each layer changed alone, all others as they are"
+        right = what == "accuracy"
+        if right:
+            said = [f"{alone}; unchanged, {self.baseline.value:.1%} of {samples} are right."]
+        else:
+            said = [f"{alone}: how far the model's outputs move, as a share of their own size, over {samples}."]
         layers, values, accuracy, _ = self.grid("ratio")
-        if len(layers) > 1:
-            middle = accuracy[:, len(values) // 2]
-            worst, best = int(middle.argmin()), int(middle.argmax())
-            said.append(
-                f"Without {values[len(values) // 2]:.0%} of its channels, {layers[worst]} costs most (accuracy"
-                f" {middle[worst]:.1%}) and {layers[best]} least ({middle[best]:.1%})."
-            )
-        return said
+        suffers = -accuracy if right else self.output_error("ratio")
+        half = len(values) // 2
+        if len(layers) < 2 or np.isnan(suffers[:, half]).any():
+            return said
+        worst, least = (pick(suffers[:, half]) for pick in (np.argmax, np.argmin))
+        most, fewest = (f"{-x:.1%}" if right else _per_cent(x) for x in (suffers[worst, half], suffers[least, half]))
+        does = f"costs most (accuracy {most})" if right else f"moves them most (by {most})"
+        cut = f"Without {values[half]:.0%} of its channels"
+        return [*said, f"{cut}, {layers[worst]} {does} and {layers[least]} least ({fewest})."]
 
     def error(self, kind: str, layer: str, value: float) -> float:
         """The error at any value, between those measured along a line; 0 where nothing is changed."""
@@ -263,6 +298,7 @@ def sensitivity(
     importance: str = "l2",
     report: Report = lambda **facts: None,
     bits: Sequence[int] = BITS,
+    whole: bool = False,
 ) -> Sensitivity:
     """Prune and round each layer alone, and look at what the whole model then answers.
 
@@ -278,6 +314,8 @@ def sensitivity(
         Told of the progress; may raise `Cancelled`.
     bits : sequence of int
         What layers are rounded to, of `BITS`.
+    whole : bool
+        Whether points that an earlier version left without `moved` are measured again.
 
     Raises
     ------
@@ -301,10 +339,11 @@ def sensitivity(
     store = _store(study, importance)
     expected = logits(module, inputs)
 
-    def judged(changed: nn.Module) -> tuple[int, float]:
+    def judged(changed: nn.Module) -> tuple[int, float, float]:
         answers = logits(changed, inputs)
-        moved = F.kl_div(F.log_softmax(answers, 1), F.log_softmax(expected, 1), reduction="batchmean", log_target=True)
-        return int((answers.argmax(1) == labels).sum()), max(float(moved), 0.0)
+        error = F.kl_div(F.log_softmax(answers, 1), F.log_softmax(expected, 1), reduction="batchmean", log_target=True)
+        moved = float((answers - expected).norm() / expected.norm().clamp_min(TINY))
+        return int((answers.argmax(1) == labels).sum()), max(float(error), 0.0), moved
 
     store.start(int((expected.argmax(1) == labels).sum()), len(labels))
     assert store.baseline is not None
@@ -322,9 +361,9 @@ def sensitivity(
     planned.sort(key=lambda plan: first.index(plan[2]) if plan[2] in first else len(first))
     for place, (kind, layer, value, change) in enumerate(planned):
         report(share=place / len(planned), message=f"Sensitivity: {layer}, {_said(kind, value)}")
-        if not store.has(kind, layer, value):
-            right, error = judged(change())
-            store.add(Point(kind, layer, value, right, len(labels), error))
+        if not store.has(kind, layer, value, whole):
+            right, error, moved = judged(change())
+            store.add(Point(kind, layer, value, right, len(labels), error, moved))
     report(share=1.0, message="Sensitivity is known")
     return Sensitivity(tuple(store.points), store.baseline, importance, outline)
 
@@ -354,12 +393,16 @@ class Store:
     def __init__(self, path: Path):
         self.path = path
         found = [Point(**fact) for fact in lines.read(path)]
-        self.points = [point for point in found if point.kind != UNCHANGED]
         self.baseline = next((point.accuracy for point in found if point.kind == UNCHANGED), None)
-        self._known = {(p.kind, p.layer, p.value) for p in self.points}
+        self._known = {(p.kind, p.layer, p.value): p for p in found if p.kind != UNCHANGED}  # the newest of each
 
-    def has(self, kind: str, layer: str, value: float) -> bool:
-        return (kind, layer, value) in self._known
+    @property
+    def points(self) -> list[Point]:
+        return list(self._known.values())
+
+    def has(self, kind: str, layer: str, value: float, whole: bool = False) -> bool:
+        point = self._known.get((kind, layer, value))
+        return point is not None and not (whole and point.moved is None)
 
     def start(self, right: int, samples: int) -> None:
         """Note the unchanged model, once."""
@@ -369,8 +412,7 @@ class Store:
 
     def add(self, point: Point) -> None:
         self._write(point)
-        self.points.append(point)
-        self._known.add((point.kind, point.layer, point.value))
+        self._known[point.kind, point.layer, point.value] = point
 
     def _write(self, point: Point) -> None:
         lines.append(self.path, asdict(point))
@@ -389,6 +431,19 @@ def _rounded(scratch: nn.Module, original: nn.Module, name: str, bits: int) -> n
         weight = scratch.get_submodule(name).get_parameter("weight")
         weight.copy_(weight_grid(weight, bits).nearest(weight))
     return scratch
+
+
+def _column(kind: str, value: float) -> str:
+    return f"-{value:.0%}" if kind == "ratio" else f"{value:g} bits"
+
+
+def _per_cent(share: float | None) -> str:
+    """With two digits that count, as such errors span decades; "" where it is unknown."""
+    if share is None:
+        return ""
+    if share < NOTHING:
+        return "0%"
+    return f"{share:.0%}" if share >= 0.1 else f"{100 * share:.2g}%"
 
 
 def _said(kind: str, value: float) -> str:

@@ -43,7 +43,29 @@ def search(study: "Study", told: Told, **options: Any) -> dict[str, Any]:
     }
 
 
-TASKS: dict[str, Callable[..., dict[str, Any]]] = {"prepare": prepare, "search": search}
+def sensitivity(study: "Study", told: Told) -> dict[str, Any]:
+    """How much each layer of the unchanged model suffers alone; when it is stopped, as far as it is measured."""
+    share = 0.0
+
+    def noted(facts: dict[str, Any]) -> None:
+        nonlocal share
+        told(facts)
+        share = facts["share"]
+
+    try:
+        found = study.sensitivity(on_progress=noted)
+    except Cancelled:
+        partly = study.known_sensitivity()
+        if partly is None or not partly.points:
+            raise
+        found = partly
+    shown = {what: {"sentences": found.sentences(what), "table": found.rows(what)} for what in VIEWS}
+    return {"sentences": found.sentences(), "share": share, "views": shown}
+
+
+VIEWS = ("accuracy", "output error")
+"""Of sensitivity: what its figures say."""
+TASKS: dict[str, Callable[..., dict[str, Any]]] = {"prepare": prepare, "search": search, "sensitivity": sensitivity}
 
 
 class BrokenOff(WorkbenchError):

@@ -5,6 +5,7 @@ from concurrent.futures import Future
 import pytest
 
 from widgets.chosen import TABS, Chosen
+from workbench.tasks import Task
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def chosen(asked, study) -> Chosen:
 
     for file in study.storage.folder(1).glob("answer-*.json"):
         file.unlink()
-    return Chosen(ask)
+    return Chosen(ask, lambda study, name: Task(study, name, Future()))
 
 
 def look(chosen: Chosen, tab: str) -> None:

@@ -32,6 +32,9 @@ def predict(
 def sensitivity(
     study: StudyFolder,
     importance: Annotated[str, typer.Option(help="Which channels go first, as in prune.")] = "l2",
+    output_error: Annotated[
+        bool, typer.Option("--output-error", help="How far the model's outputs move, instead of accuracy.")
+    ] = False,
 ) -> None:
     """Say how much each layer suffers from pruning or fewer bits, when it alone is changed."""
     from rich import print as show_table
@@ -40,9 +43,10 @@ def sensitivity(
 
     with progress(quiet=False) as show:
         found = Study.open(study).sensitivity(importance, on_progress=show)
-    for kind, title in (("ratio", "accuracy by share of channels removed"), ("bits", "accuracy by bits")):
+    what = "output error" if output_error else "accuracy"
+    for kind, by in (("ratio", "share of channels removed"), ("bits", "bits")):
         if any(point.kind == kind for point in found.points):
-            show_table(found.table(kind, title))
+            show_table(found.table(kind, f"{what} by {by}", what))
 
 
 def report(

@@ -2,10 +2,13 @@
 
 import copy
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from workbench import (
     Cancelled,
@@ -32,7 +35,8 @@ from workbench.prediction.calibration import Calibration
 from workbench.prediction.probes import measure_probes, probe, probes_of
 from workbench.prediction.prospect import EFFECTS, follow
 from workbench.prediction.table import table_of
-from workbench.sensitivity import BITS, RATIOS, known_sensitivity
+from workbench.quantization.grids import weight_grid
+from workbench.sensitivity import BITS, RATIOS, known_sensitivity, logits, sensitivity
 from workbench.steps import STEPS
 from workbench.steps.base import Work
 from workbench.training import accuracy
@@ -299,6 +303,41 @@ def test_sensitivity_goes_on_where_it_was_stopped(digits: Dataset, tmp_path: Pat
     partly = known_sensitivity(study)
     assert partly is not None and 0 < len(partly.points) < len(study.sensitivity().points)
     assert study.sensitivity().points[: len(partly.points)] == partly.points
+
+
+def test_sensitivity_tells_how_far_the_outputs_move(ready: Study) -> None:
+    found = ready.sensitivity()
+    moved = found.output_error("bits")
+    assert moved.shape == (3, len(BITS)) and (np.diff(moved, axis=1) > 0).all()  # the fewer bits, the further
+    point = next(point for point in found.points if (point.kind, point.layer, point.value) == ("bits", "fc1", 2))
+    module = copy.deepcopy(ready.module)
+    weight = module.get_submodule("fc1").get_parameter("weight")
+    with torch.no_grad():
+        weight.copy_(weight_grid(weight, 2).nearest(weight))
+    inputs = torch.from_numpy(ready.dataset.prepare(ready.dataset.validation.inputs[:1000]))
+    before, after = logits(ready.module, inputs), logits(module, inputs)
+    assert point.moved == pytest.approx(float((after - before).norm() / before.norm()))
+    assert point.sqnr == pytest.approx(10 * float(torch.log10(before.square().sum() / (after - before).square().sum())))
+    row = next(row for row in found.rows("output error") if row["layer"] == "fc1")
+    assert row["2 bits"].endswith("%") and float(row["2 bits"][:-1]) / 100 == pytest.approx(point.moved, rel=0.05)
+    assert "moves them most" in found.sentences("output error")[1]
+
+
+def test_what_an_earlier_version_measured_loads_and_is_completed_only_where_it_is_asked_for(
+    ready: Study, tmp_path: Path
+) -> None:
+    new = ready.sensitivity()
+    shutil.copytree(ready.path, tmp_path / "old")
+    (file,) = (tmp_path / "old" / "sensitivity").iterdir()
+    facts = [json.loads(line) for line in file.read_text().splitlines()]
+    file.write_text("".join(json.dumps({k: v for k, v in fact.items() if k != "moved"}) + "\n" for fact in facts))
+    study = Study("lenet300", ready.dataset, path=tmp_path / "old")
+    old = known_sensitivity(study)
+    assert old is not None and old.rows() == new.rows() and np.isnan(old.output_error("bits")).all()
+    assert {cell for row in old.rows("output error") for name, cell in row.items() if name != "layer"} == {""}
+    assert sensitivity(study).points == old.points  # as a search asks, which has no time to measure it all again
+    assert study.sensitivity().points == new.points
+    assert known_sensitivity(study).points == new.points  # type: ignore[union-attr]
 
 
 def test_a_layer_that_was_only_begun_is_solved_as_far_as_it_was_measured(ready: Study) -> None:
