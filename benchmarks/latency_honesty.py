@@ -16,7 +16,7 @@ from rich.table import Table
 from scipy import stats
 
 from workbench.estimates import Estimate, median_of, over_time
-from workbench.latency import paired
+from workbench.latency import Paired, Run, paired
 from workbench.metrics import speed_verdict
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
@@ -48,8 +48,7 @@ def repeat(times: int = 10, model: str = "lenet5", dataset: str = "mnist", runti
         for name in ("half", "half8"):
             found = []
             for _ in range(times):
-                before, after = files.session("plain"), files.session(name)
-                found.append(paired(lambda f=before: f(files.inputs), lambda f=after: f(files.inputs)))
+                found.append(_paired(lambda n=name: (files.repeated("plain", 1), files.repeated(n, 1))))
                 time.sleep(1)  # so that slow drift has time to happen
             values = np.array([timing.speedup.value for timing in found])
             middle = float(np.median(values))
@@ -87,14 +86,17 @@ def _against(files: "Artifacts", more: list[int], times: int) -> None:
     for calls in more:
         found = []
         for _ in range(times):
-            first, second = files.repeated("plain", CALLS), files.repeated("plain", CALLS + calls)
-            found.append(paired(first, second))
+            found.append(_paired(lambda c=calls: (files.repeated("plain", CALLS), files.repeated("plain", CALLS + c))))
         verdicts = Counter(speed_verdict(timing.speedup) for timing in found)
         low, high = (np.mean([getattr(f.speedup, end) for f in found]) for end in ("low", "high"))
         counts = [str(verdicts[verdict]) for verdict in ("faster", "slower", "no measurable change")]
         seconds = np.mean([f.seconds for f in found])
         table.add_row(f"{calls / CALLS:.0%}", *counts, f"{low:.3f}x to {high:.3f}x", f"{seconds:.1f}")
     Console().print(table)
+
+
+def _paired(load: Callable[[], tuple[Run, Run]]) -> Paired:
+    return paired(*load(), reload=load)
 
 
 class Artifacts:

@@ -19,7 +19,7 @@ from torch import nn
 
 from workbench import Dataset, Prune, Quantize, WorkbenchError
 from workbench.estimates import Estimate
-from workbench.latency import paired, processor_clock, wall_clock
+from workbench.latency import Run, paired, processor_clock, wall_clock
 from workbench.models import MODELS
 from workbench.runtimes import RUNTIMES, Runtime
 from workbench.steps.base import Context, Work
@@ -145,9 +145,11 @@ def _told(ratio: Estimate) -> str:
 def _ratio(
     eager: Path, runtime: Runtime, path: Path, inputs: np.ndarray, threads: int, seconds: float, clock: str
 ) -> Estimate:
-    first, second = RUNTIMES["torch"].load(eager, threads), runtime.load(path, threads)
-    timing = paired(partial(first, inputs), partial(second, inputs), seconds=seconds, clock=CLOCKS[clock])
-    return timing.speedup
+    def load() -> tuple[Run, Run]:
+        first, second = RUNTIMES["torch"].load(eager, threads), runtime.load(path, threads)
+        return partial(first, inputs), partial(second, inputs)
+
+    return paired(*load(), reload=load, seconds=seconds, clock=CLOCKS[clock]).speedup
 
 
 if __name__ == "__main__":

@@ -10,13 +10,14 @@ from pathlib import Path
 from workbench.candidates import Subject
 from workbench.errors import WorkbenchError
 from workbench.estimates import Estimate
+from workbench.latency import Paired, Run, loads_of, paired
 from workbench.latency import budget as most_seconds
-from workbench.latency import paired
 from workbench.machine import Machine
 from workbench.metrics import bytes_text, speed_verdict
-from workbench.runtimes import RUNTIMES, Runtime, Session
+from workbench.runtimes import RUNTIMES, Runtime
 
 LEAST_SECONDS = 2.0  # of a timing that is worth something
+Load = Callable[[], Run]
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,8 @@ def best_runtime(
     """
     ends = time.monotonic() + seconds
     with tempfile.TemporaryDirectory() as name:
-        folder, sessions = Path(name), {}
-        start, sessions[first.name] = _prepared(subject, first, folder, threads, device)
+        folder, load = Path(name), dict[str, Load]()
+        start, load[first.name] = _prepared(subject, first, folder, threads, device)
         known = (r.suited(threads, len(subject.inputs)) for r in RUNTIMES.values() if r.name != first.name)
         others = sorted(known, key=lambda r: r.preparing())
         tried, machine = [], Machine()
@@ -150,22 +151,22 @@ def best_runtime(
             each = max(LEAST_SECONDS, min(most_seconds(), left / (len(others) + 1 - index)))
             try:
                 _check(subject, runtime, device, left - each)
-                found, sessions[runtime.name] = _prepared(subject, runtime, folder, threads, device)
+                found, load[runtime.name] = _prepared(subject, runtime, folder, threads, device)
             except WorkbenchError as error:
                 tried.append(Tried(runtime.name, left_out=str(error)))
                 continue
-            timing = paired(*(partial(sessions[n], subject.inputs) for n in (first.name, runtime.name)), seconds=each)
+            timing = _timed(load[first.name], load[runtime.name], start.size_bytes + found.size_bytes, each)
             tried.append(replace(found, latency=timing.second, speedup=timing.speedup))
             start, machine = replace(start, latency=timing.first), timing.machine
         if start.latency is None:  # it is alone: timed against itself
-            timing = paired(*[partial(sessions[first.name], subject.inputs)] * 2, seconds=LEAST_SECONDS)
+            timing = _timed(load[first.name], load[first.name], 2 * start.size_bytes, LEAST_SECONDS)
             start, machine = replace(start, latency=timing.first), timing.machine
         ranked = _by_speed([start, *(t for t in tried if t.latency)])
         margin = None
         if len(ranked) > 1:
             report(share=len(others) / (len(others) + 1), name="Best", message="The fastest two against each other")
-            one, two = (partial(sessions[t.runtime], subject.inputs) for t in ranked[:2])
-            timing = paired(two, one, seconds=most_seconds())
+            one, two = ranked[:2]
+            timing = _timed(load[two.runtime], load[one.runtime], one.size_bytes + two.size_bytes, most_seconds())
             margin, machine = timing.speedup, timing.machine
             if margin.value < 1:
                 ranked[:2] = ranked[1::-1]
@@ -187,13 +188,24 @@ def _check(subject: Subject, runtime: Runtime, device: str, left: float) -> None
         )
 
 
-def _prepared(subject: Subject, runtime: Runtime, folder: Path, threads: int, device: str) -> tuple[Tried, Session]:
+def _prepared(subject: Subject, runtime: Runtime, folder: Path, threads: int, device: str) -> tuple[Tried, Load]:
+    """What was prepared, and what loads it (anew, each time that it is called) and gives what runs it."""
     began = time.perf_counter()
     path, note = subject.file_for(runtime, folder)
-    session = runtime.load(path, threads, device)
-    session(subject.inputs)  # some do the rest of their work at the first call
+
+    def load() -> Run:
+        return partial(runtime.load(path, threads, device), subject.inputs)
+
+    load()()  # some do the rest of their work at the first call
     spent = time.perf_counter() - began
-    return Tried(runtime.name, runtime.version() or "", None, None, path.stat().st_size, spent, "", note), session
+    return Tried(runtime.name, runtime.version() or "", None, None, path.stat().st_size, spent, "", note), load
+
+
+def _timed(first: Load, second: Load, size_bytes: int, seconds: float) -> Paired:
+    def both() -> tuple[Run, Run]:
+        return first(), second()
+
+    return paired(*both(), reload=both, loads=loads_of(size_bytes), seconds=seconds)
 
 
 def _by_speed(tried: list[Tried]) -> list[Tried]:

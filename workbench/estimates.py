@@ -8,6 +8,7 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 ROUNDS = 12
+ENOUGH_LOADS = 4  # to go by what they differ by alone
 SMALLEST_ROUND = 4  # figures, of which the variance of their median can be told
 
 
@@ -145,6 +146,55 @@ def over_time(values: np.ndarray) -> tuple[Estimate, float]:
     reach = stats.t.ppf((1 + CONFIDENCE) / 2, len(rounds) - 1) * np.sqrt(drift + variance / len(rounds))
     low, value, high = np.exp(medians.mean() + np.array([-reach, 0, reach]))
     return Estimate(value=float(value), low=float(low), high=float(high)), float(np.sqrt(drift))
+
+
+def over_loads(
+    values: np.ndarray, loads: np.ndarray, spread: float, weight: int = 4
+) -> tuple[np.ndarray, float, float]:
+    """Positive figures freed of what one load of a file differs by from another, and how far that moves their mean.
+
+    A file that is loaded again lies elsewhere in memory, and runs a little faster or slower until it is loaded again
+    (Mytkowicz et al.: Producing Wrong Data Without Doing Anything Obviously Wrong, 2009); more runs of the same load
+    don't average that out, more loads do (Kalibera & Jones: Rigorous Benchmarking in Reasonable Time, 2013). With
+    :math:`L` loads, :math:`s` the standard deviation of their median logarithms, and :math:`s_0` what is usual, taken
+    for as good as :math:`w` more loads (a moderated variance: Smyth 2004), the mean moves by
+
+    .. math:: t_{w + L - 1,\\,0.975} \\sqrt{\\frac{w s_0^2 + (L - 1) s^2}{(w + L - 1) L}}
+
+    From four loads on it is at least :math:`t_{L - 1,\\,0.975}\\, s / \\sqrt L`: some files differ more than usual.
+
+    Parameters
+    ----------
+    values, loads : numpy.ndarray
+        Shape (count,): the figures, and the number of the load that each is of.
+    spread : float
+        The standard deviation of a logarithm that is usual from load to load.
+    weight : int
+        How many loads that is worth.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (count,): every load's figures moved to where the mean of all loads is.
+    float
+        The reach of the 95 % interval of the mean to each side, as a logarithm.
+    float
+        The standard deviation from load to load, as it is estimated.
+    """
+    logs = np.log(np.asarray(values, float))
+    names, each = np.unique(loads, return_inverse=True)
+    medians = np.array([np.median(logs[each == index]) for index in range(len(names))])
+    own = medians.var(ddof=1) if len(names) > 1 else 0.0
+
+    def reach(variance: float, freedom: int) -> float:
+        return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(variance / len(names)))
+
+    freedom = weight + len(names) - 1
+    variance = (weight * spread**2 + (len(names) - 1) * own) / freedom
+    found = reach(variance, freedom)
+    if len(names) >= ENOUGH_LOADS:
+        found = max(found, reach(own, len(names) - 1))
+    return np.exp(logs - medians[each] + medians.mean()), found, float(np.sqrt(variance))
 
 
 def _variance_of_median(values: np.ndarray) -> float:

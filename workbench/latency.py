@@ -2,13 +2,13 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from workbench.estimates import Estimate, over_time
+from workbench.estimates import Estimate, over_loads, over_time
 from workbench.machine import MUCH, Machine, Watch
 from workbench.throttling import slowed
 
@@ -17,11 +17,15 @@ WARMUP_SECONDS = 0.2
 PRECISION = 0.03
 LEAST_SECONDS = 1.6
 LEAST_BLOCKS = 12
-LOADED = 0.008  # of a speed-up's logarithm, the spread over ten measurements, each of files loaded anew
-BUSY = 0.1  # the same, while others took all processors
+LOADS = 8  # of both files, at most
+LOADING = 0.25  # of the time may go into it
+HELD = 2**28  # bytes of files that are held in memory for it
+LOADED = 0.012  # of a speed-up's logarithm, the spread from load to load on the machines where it was measured
+BUSY = 0.1  # the same, from measurement to measurement, while others took all processors
 GROWTH = 1.2  # of the number of blocks between two looks at the interval: rare looks keep it honest
 
 Run = Callable[[], object]
+Pair = tuple[Run, Run]
 
 
 class Calls(BaseModel):
@@ -44,6 +48,10 @@ class Paired:
     calls : Calls
         Of the second.
     blocks : int
+    loads : int
+        How often both were loaded for it.
+    load_spread : float
+        By what the speed-up differs from load to load, as a share; where they were loaded once, what is usual.
     seconds : float
         How long it took.
     precise : bool
@@ -63,6 +71,8 @@ class Paired:
     cpu_speedup: Estimate
     calls: Calls
     blocks: int
+    loads: int
+    load_spread: float
     seconds: float
     precise: bool
     noise: float
@@ -103,10 +113,17 @@ def cuda_clock(run: Run) -> float:
     return float(start.elapsed_time(end)) / 1e3
 
 
+def loads_of(size_bytes: int) -> int:
+    """How often files of so many bytes together are loaded for a timing: fewer times where they are large."""
+    return min(LOADS, max(1, HELD // max(1, size_bytes)))
+
+
 def paired(
     first: Run,
     second: Run,
     *,
+    reload: Callable[[], Pair] | None = None,
+    loads: int = LOADS,
     seconds: float | None = None,
     precision: float = PRECISION,
     clock: Callable[[Run], float] = wall_clock,
@@ -116,12 +133,17 @@ def paired(
 
     Each block runs one for about 10 ms and then the other, and gives the median of each; the speed-up is taken from
     the blocks' own ratios, so that what slows the machine for longer than a block slows both. How the intervals stay
-    honest on a machine whose noise has a memory is told at `over_time`.
+    honest on a machine whose noise has a memory is told at `over_time`. Both are loaded several times, and blocks go
+    round these loads, as no single one is what a user will get: see `over_loads`.
 
     Parameters
     ----------
     first, second : callable
         The baseline, and what is compared with it.
+    reload : callable, optional
+        Loads both anew and gives what runs them. Without it the interval allows for what is usual.
+    loads : int
+        At most so many, the first included; a quarter of the time may go into it.
     seconds : float
         It ends when these are spent, but not before 12 blocks; `budget` if left out.
     precision : float
@@ -132,27 +154,41 @@ def paired(
         Told the share done; may raise `Cancelled`.
     """
     seconds = budget() if seconds is None else seconds
-    runs = first, second
-    repeats = [_warm_up(run) for run in runs]
+    repeats = [_warm_up(run) for run in (first, second)]
+    watch, began, look = Watch(), time.perf_counter(), LEAST_BLOCKS
+    pairs = [(first, second), *_loaded(reload, loads - 1, began + seconds * LOADING)]
+    began = max(began, time.perf_counter() - seconds * LOADING)  # what a slow load takes longer is not lost
     calls: list[list[np.ndarray]] = [[], []]
     cpu: list[list[float]] = [[], []]
-    watch, began, look = Watch(), time.perf_counter(), LEAST_BLOCKS
     precise = sure = False
     spent, message = 0.0, "Timing against the baseline"
+    began = max(began, time.perf_counter() - seconds * LOADING)
     while not sure and (spent < seconds or len(cpu[0]) < LEAST_BLOCKS):
-        for which in (0, 1) if len(cpu[0]) % 2 == 0 else (1, 0):
-            before = time.process_time()
-            calls[which].append(np.array([clock(runs[which]) for _ in range(repeats[which])]))
+        round_, place = divmod(len(cpu[0]), len(pairs))
+        for which in (0, 1) if (round_ + place) % 2 == 0 else (1, 0):
+            run, before = pairs[place][which], time.process_time()
+            calls[which].append(np.array([clock(run) for _ in range(repeats[which])]))
             cpu[which].append(max(time.process_time() - before, 1e-9) / repeats[which])
         spent = time.perf_counter() - began
         watch.look()
         if len(cpu[0]) >= look and spent >= min(LEAST_SECONDS, seconds):
-            speedup, _ = over_time(_medians(calls[0]) / _medians(calls[1]))
+            ratios = _medians(calls[0]) / _medians(calls[1])
+            speedup, _ = over_time(over_loads(ratios, np.arange(len(ratios)) % len(pairs), LOADED)[0])
             precise, look = speedup.half_width <= precision, int(len(cpu[0]) * GROWTH) + 1
             sure = precise and not _seen(watch, calls[0], cpu[0]).disturbances()  # else drift may not have shown yet
             message = f"Timing against the baseline: {speedup.value:.2f}x ±{speedup.half_width:.0%}"
         report(share=1.0 if sure else min(1.0, spent / max(seconds, 1e-9)), message=message)
-    return _summary(calls, np.array(cpu), spent, precise, _seen(watch, calls[0], cpu[0]))
+    return _summary(calls, np.array(cpu), len(pairs), spent, precise, _seen(watch, calls[0], cpu[0]))
+
+
+def _loaded(reload: Callable[[], Pair] | None, most: int, until: float) -> Iterator[Pair]:
+    """More loads of both, warm, as long as there is time."""
+    while reload is not None and most > 0 and time.perf_counter() < until:
+        pair = reload()
+        for run in pair:
+            _warm_up(run, BLOCK_SECONDS)
+        yield pair
+        most -= 1
 
 
 def _seen(watch: Watch, blocks: list[np.ndarray], cpu: list[float]) -> Machine:
@@ -161,19 +197,26 @@ def _seen(watch: Watch, blocks: list[np.ndarray], cpu: list[float]) -> Machine:
     return watch.seen().model_copy(update=found)
 
 
-def _summary(calls: list[list[np.ndarray]], cpu: np.ndarray, seconds: float, precise: bool, machine: Machine) -> Paired:
+def _summary(
+    calls: list[list[np.ndarray]], cpu: np.ndarray, loads: int, seconds: float, precise: bool, machine: Machine
+) -> Paired:
     wall = np.array([_medians(blocks) for blocks in calls])
-    speedup, drift = over_time(wall[0] / wall[1])
-    quartiles = np.percentile(wall[0], [25, 50, 75])
+    of = np.arange(wall.shape[1]) % loads
+    ratios, reach, spread = over_loads(wall[0] / wall[1], of, LOADED)
+    cpu_ratios, cpu_reach, _ = over_loads(cpu[0] / cpu[1], of, LOADED)
+    speedup, drift = over_time(ratios)
+    quartiles = np.percentile(over_loads(wall[0], of, LOADED)[0], [25, 50, 75])
     single = np.concatenate(calls[1])
     p50, p95, p99 = (float(value) for value in np.percentile(single, [50, 95, 99]) * 1e3)
     return Paired(
         first=over_time(wall[0] * 1e3)[0],
         second=over_time(wall[1] * 1e3)[0],
-        speedup=unsure(speedup, machine),
-        cpu_speedup=unsure(over_time(cpu[0] / cpu[1])[0], machine),
+        speedup=unsure(speedup, machine, reach),
+        cpu_speedup=unsure(over_time(cpu_ratios)[0], machine, cpu_reach),
         calls=Calls(p50=p50, p95=p95, p99=p99, count=len(single)),
         blocks=wall.shape[1],
+        loads=loads,
+        load_spread=spread,
         seconds=seconds,
         precise=precise,
         noise=float((quartiles[2] - quartiles[0]) / quartiles[1]),
@@ -183,16 +226,20 @@ def _summary(calls: list[list[np.ndarray]], cpu: np.ndarray, seconds: float, pre
     )
 
 
-def unsure(found: Estimate, machine: Machine) -> Estimate:
+def unsure(found: Estimate, machine: Machine, loaded: float = 0.0) -> Estimate:
     """An interval that also allows for what differs from one measurement to the next.
 
-    No single measurement sees that: a file loaded again lies elsewhere in memory and runs a little faster or slower
-    (Mytkowicz et al.: Producing Wrong Data Without Doing Anything Obviously Wrong, 2009), and on a busy machine the
-    neighbours change. How much it is was measured: see `LOADED` and `BUSY`, and the repeatability table of
-    ``benchmarks/latency_honesty.py``; the latter grows with the share that other programs take.
+    Parameters
+    ----------
+    found : Estimate
+    machine : Machine
+        On a busy one the neighbours change. By how much that changes a speed-up was measured: see `BUSY`, which grows
+        with the share of the processors that other programs take.
+    loaded : float
+        What loading the files again may change, as a logarithm, see `over_loads`.
     """
     share = machine.others or 0.0
-    middle, more = np.log(found.value), 1.96 * np.hypot(LOADED, BUSY * share if share > MUCH else 0.0)
+    middle, more = np.log(found.value), np.hypot(loaded, 1.96 * BUSY * share if share > MUCH else 0.0)
     low = middle - np.hypot(middle - np.log(found.low), more)
     high = middle + np.hypot(np.log(found.high) - middle, more)
     return Estimate(value=found.value, low=float(np.exp(low)), high=float(np.exp(high)))
@@ -202,10 +249,10 @@ def _medians(blocks: list[np.ndarray]) -> np.ndarray:
     return np.array([np.median(block) for block in blocks])
 
 
-def _warm_up(run: Run) -> int:
+def _warm_up(run: Run, seconds: float = WARMUP_SECONDS) -> int:
     """Run it for a while; returns how often it runs in a block."""
     start, count = time.perf_counter(), 0
-    while count < 2 or time.perf_counter() - start < WARMUP_SECONDS:
+    while count < 2 or time.perf_counter() - start < seconds:
         run()
         count += 1
     each = (time.perf_counter() - start) / count

@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from workbench.data import Dataset
 from workbench.energy import Energy, measured_energy, modelled_energy
 from workbench.errors import WorkbenchError
 from workbench.evaluation import Change, task_of
-from workbench.latency import Paired, budget, cuda_clock, paired, wall_clock
+from workbench.latency import Paired, Run, budget, cuda_clock, loads_of, paired, wall_clock
 from workbench.macs import count_macs
 from workbench.memory import enough_memory, shortage
 from workbench.metrics import Conditions, Metrics, Parity
@@ -136,7 +137,7 @@ def measure(
     # What no kernel computes with says nothing about speed, nor does another runtime.
     timed = setting.comparable(artifact) and not work.simulated
     with enough_memory(f"timing {setting.batch} inputs at once", f"{SMALLER}, now {setting.batch}; or another device."):
-        timing = _timed(session, baseline, dataset, setting, report) if timed else None
+        timing = _timed(session, artifact, baseline, dataset, setting, report) if timed else None
     process, unmeasured = (None, []) if work.simulated else _process_cost(artifact, dataset, setting, report)
 
     macs = count_macs(work.module, dataset.prepare(dataset.validation.inputs[:1]))
@@ -171,13 +172,21 @@ def measure(
     return metrics, given
 
 
-def _timed(session: Session, baseline: Path | None, dataset: Dataset, setting: Setting, report: Report) -> Paired:
+def _timed(
+    session: Session, artifact: Path, baseline: Path | None, dataset: Dataset, setting: Setting, report: Report
+) -> Paired:
     inputs = dataset.prepare(_cycled(dataset.validation.inputs, setting.batch))
-    reference = setting.runtime.load(baseline, setting.threads, setting.device) if baseline else session
+
+    def reload() -> tuple[Run, Run]:
+        assert baseline is not None
+        reference = setting.runtime.load(baseline, setting.threads, setting.device)
+        return partial(reference, inputs), partial(setting.load(artifact), inputs)
+
     on_gpu = setting.device == "cuda" and setting.runtime.name == "torch"  # whose queue torch's events see
     return paired(
-        lambda: reference(inputs),
-        lambda: session(inputs),
+        *(reload() if baseline else [partial(session, inputs)] * 2),
+        reload=reload if baseline else None,
+        loads=loads_of(2 * (baseline or artifact).stat().st_size),
         seconds=setting.seconds,
         clock=cuda_clock if on_gpu else wall_clock,
         report=report,
@@ -219,6 +228,8 @@ def _conditions(setting: Setting, timing: Paired) -> Conditions:
         blocks=timing.blocks,
         noise=timing.noise,
         drift=timing.drift,
+        loads=timing.loads,
+        load_spread=timing.load_spread,
         seconds=timing.seconds,
         precise=timing.precise,
         cpu_share=timing.cpu_share,

@@ -31,6 +31,10 @@ class Conditions(BaseModel):
     """Spread (interquartile range over median) of the baseline's block medians; above `NOISY` the machine was noisy."""
     drift: float = 0.0
     """How much the speed-up wandered during the measurement, as a share; its interval allows for as much again."""
+    loads: int = 1
+    """How often both files were loaded for it."""
+    load_spread: float = 0.0
+    """By what the speed-up differs from load to load, as a share (a standard deviation); its interval allows for it."""
     seconds: float = 0.0
     """How long the timing took."""
     precise: bool = True
@@ -194,6 +198,11 @@ class Metrics(BaseModel):
             said.append(
                 f"Of {_many(c.count, 'single call')}, half took up to {c.p50:.3g} ms, 95 % up to {c.p95:.3g} ms "
                 f"and 99 % up to {c.p99:.3g} ms; {_rate(self.throughput.value)} inputs in a second."
+            )
+        if (where := self.conditions) and self.speedup and where.loads > 1:
+            said.append(
+                f"Both files were loaded {_many(where.loads, 'time')} for the timing; from load to load the speed-up "
+                f"differs by {where.load_spread:.1%}, which its interval allows for."
             )
         if p := self.process:
             said.append(

@@ -195,7 +195,8 @@ def _measured(study: "Study", done: list["Trial"]) -> list[str]:
         task_of(study.dataset).measured.format(samples=f"{samples:,}"),
         "Size: bytes of the file. What parameters times bits would give stands beside it, and is called theoretical.",
         f"Latency: baseline and trial in turns in one loop, for a batch of {study.batch} on {threads}. The speed-up is "
-        "their ratio with its 95 % interval; where that holds 1, there is no measurable change.",
+        "their ratio with its 95 % interval; where that holds 1, there is no measurable change. Both files are loaded "
+        "several times for it, as one load of the same file is a little faster than another.",
         f"The test split was opened {opened}; tuning never looks at it.",
     ]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from workbench.errors import WorkbenchError
 from workbench.estimates import Estimate
-from workbench.latency import paired
+from workbench.latency import Run, loads_of, paired
 from workbench.runtimes import Runtime
 
 LARGEST_BATCH = 4096
@@ -116,15 +116,21 @@ def grid(
                 f"A grid can't be of {', '.join(map(str, asked)) or 'no'} {name}.", f"Give numbers from 1 to {most}."
             )
     settings = [(t, b) for t in sorted(set(threads)) for b in sorted(set(batches))]
-    cells = []
+    cells, files = [], sum(path.stat().st_size for _, path in (first, second))
     for index, (count, batch) in enumerate(settings):
         report(share=index / len(settings), name="Grid", message=f"{count} threads, batch {batch}")
-        given = inputs(batch)
-        runs = [partial(runtime.load(path, count, device), given) for runtime, path in (first, second)]
-        timing = paired(runs[0], runs[1], seconds=seconds)
+        load = partial(_loaded, first, second, count, device, inputs(batch))
+        timing = paired(*load(), reload=load, loads=loads_of(files), seconds=seconds)
         cells.append(Cell(count, batch, timing.second, timing.speedup))
     report(share=1.0, name="Grid", message="Done")
     return Grid(cells, reference, second[0].title)
+
+
+def _loaded(
+    first: tuple[Runtime, Path], second: tuple[Runtime, Path], threads: int, device: str, inputs: np.ndarray
+) -> tuple[Run, Run]:
+    one, two = (partial(runtime.load(path, threads, device), inputs) for runtime, path in (first, second))
+    return one, two
 
 
 def _setting(cell: Cell) -> str:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.estimates import Estimate, median_of, over_time, share_of
+from workbench.estimates import Estimate, median_of, over_loads, over_time, share_of
 
 
 @given(st.integers(1, 100_000).flatmap(lambda count: st.tuples(st.integers(0, count), st.just(count))))
@@ -123,3 +123,37 @@ def test_the_typical_one_of_ratios_is_the_same_seen_from_both_sides():
     values = np.random.default_rng(0).lognormal(size=48)
     one, other = over_time(values)[0], over_time(1 / values)[0]
     assert (1 / other.value, 1 / other.high, 1 / other.low) == pytest.approx((one.value, one.low, one.high))
+
+
+def test_figures_of_several_loads_are_moved_to_their_mean():
+    values = 2.0 * np.array([1.0, 1.1, 1.2])[np.arange(30) % 3]
+    found, reach, spread = over_loads(values, np.arange(30) % 3, spread=0.01)
+    assert found == pytest.approx(np.full(30, 2.0 * (1.0 * 1.1 * 1.2) ** (1 / 3)))
+    own = np.log([1.0, 1.1, 1.2]).std(ddof=1)
+    assert spread == pytest.approx(np.sqrt((4 * 0.01**2 + 2 * own**2) / 6))
+    assert reach == pytest.approx(2.4469 * spread / np.sqrt(3), rel=1e-3)  # t of six degrees of freedom
+
+
+def test_four_loads_that_differ_more_than_is_usual_count_alone():
+    values = np.array([1.0, 1.1, 1.2, 1.3])[np.arange(40) % 4]
+    _, reach, _ = over_loads(values, np.arange(40) % 4, spread=0.01)
+    own = np.log([1.0, 1.1, 1.2, 1.3]).std(ddof=1)
+    assert reach == pytest.approx(3.1824 * own / 2, rel=1e-3)  # t of three degrees of freedom
+
+
+def test_of_one_load_nothing_is_known_but_what_is_usual():
+    values = np.array([1.0, 1.1, 0.9, 1.0])
+    found, reach, spread = over_loads(values, np.zeros(4, int), spread=0.01)
+    assert found == pytest.approx(values) and spread == pytest.approx(0.01)
+    assert reach == pytest.approx(2.7764 * 0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("truth", [0.002, 0.01, 0.03])
+def test_the_mean_of_some_loads_is_held_as_often_as_is_said(truth):
+    random = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        logs = truth * random.normal(size=6)
+        _, reach, _ = over_loads(np.exp(np.tile(logs, 5)), np.tile(np.arange(6), 5), spread=0.01)
+        held += abs(logs.mean()) <= reach
+    assert held >= 0.93 * 400

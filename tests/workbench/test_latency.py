@@ -9,7 +9,18 @@ import pytest
 
 from workbench import Cancelled
 from workbench.estimates import Estimate
-from workbench.latency import BUSY, LEAST_BLOCKS, LOADED, paired, processor_clock, unsure, wall_clock
+from workbench.latency import (
+    BUSY,
+    HELD,
+    LEAST_BLOCKS,
+    LOADED,
+    LOADS,
+    loads_of,
+    paired,
+    processor_clock,
+    unsure,
+    wall_clock,
+)
 from workbench.machine import Machine, Watch
 from workbench.metrics import speed_verdict
 
@@ -95,10 +106,52 @@ def test_on_a_busy_machine_it_takes_all_its_time_as_drift_may_not_have_shown_yet
     assert spent.precise and spent.seconds >= SECONDS
 
 
-def test_no_interval_is_narrower_than_what_loading_the_files_again_changes():
-    exact = unsure(Estimate(value=2.0, low=2.0, high=2.0), Machine(others=0.0))
-    assert exact.half_width == pytest.approx(1.96 * LOADED, rel=0.01)
-    assert exact.value == 2.0
+class Loads:
+    """Files that run at another speed each time that they are loaded, by a clock that sees nothing else."""
+
+    def __init__(self, spread: float, seed: int = 0):
+        self._spread, self._random, self.count = spread, np.random.default_rng(seed), 0
+
+    def __call__(self) -> tuple[Callable[[], float], Callable[[], float]]:
+        self.count += 1
+        speeds = [2.0, 1.0] * np.exp(self._spread / np.sqrt(2) * self._random.normal(size=2))
+        return (lambda: speeds[0]), (lambda: speeds[1])
+
+    def timed(self, **wanted):
+        return paired(*self(), reload=self, clock=lambda run: run(), **({"seconds": SECONDS} | wanted))
+
+
+def test_files_are_loaded_several_times_and_their_mean_is_told(monkeypatch):
+    _others_take(monkeypatch, 0.0)
+    loads = Loads(0.02)
+    found = loads.timed(seconds=8.0)
+    assert found.loads == loads.count == LOADS
+    assert found.speedup.low <= 2.0 <= found.speedup.high
+    assert found.load_spread == pytest.approx(0.02, rel=0.6)
+    assert found.blocks >= LEAST_BLOCKS and found.drift < 0.01  # the loads' own speeds are no drift
+
+
+def test_loaded_once_the_interval_allows_for_what_is_usual(monkeypatch):
+    _others_take(monkeypatch, 0.0)
+    found = Loads(0.0).timed(loads=1)
+    assert found.loads == 1 and found.load_spread == pytest.approx(LOADED)
+    assert found.speedup.half_width == pytest.approx(2.78 * LOADED, rel=0.05)  # t of four degrees of freedom
+
+
+def test_no_more_than_a_quarter_of_the_time_goes_into_loading(monkeypatch):
+    _others_take(monkeypatch, 0.0)
+    loads = Loads(0.0)
+
+    def slowly():
+        time.sleep(SECONDS / 3)
+        return loads()
+
+    found = paired(*loads(), reload=slowly, seconds=SECONDS, clock=lambda run: run())
+    assert found.loads == 2
+
+
+def test_large_files_are_loaded_less_often():
+    assert loads_of(100_000) == LOADS and loads_of(HELD // 3) == 3 and loads_of(10 * HELD) == 1
 
 
 def test_on_a_busy_machine_the_interval_allows_for_what_the_next_measurement_will_say():
@@ -106,7 +159,8 @@ def test_on_a_busy_machine_the_interval_allows_for_what_the_next_measurement_wil
     quiet = unsure(found, Machine(others=0.1))
     assert quiet == unsure(found, Machine())
     half, all_of_it = (unsure(found, Machine(others=share)) for share in (0.5, 1.0))
-    assert all_of_it.low < half.low < quiet.low < found.low and found.high < quiet.high < half.high < all_of_it.high
+    assert all_of_it.low < half.low < quiet.low and quiet.high < half.high < all_of_it.high
+    assert quiet.half_width == pytest.approx(found.half_width)
     assert all_of_it.value == 2.0 and speed_verdict(all_of_it) == "faster"
     assert all_of_it.half_width == pytest.approx(np.hypot(0.05, 1.96 * BUSY), abs=0.02)
 
