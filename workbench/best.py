@@ -142,7 +142,7 @@ def best_runtime(
     with tempfile.TemporaryDirectory() as name:
         folder, load = Path(name), dict[str, Load]()
         start, load[first.name] = _prepared(subject, first, folder, threads, device)
-        known = (r.suited(threads, len(subject.inputs)) for r in RUNTIMES.values() if r.name != first.name)
+        known = (r.suited(threads, len(subject.inputs), device) for r in RUNTIMES.values() if r.name != first.name)
         others = sorted(known, key=lambda r: r.preparing())
         tried, machine = [], Machine()
         for index, runtime in enumerate(others):

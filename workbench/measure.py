@@ -24,6 +24,7 @@ from workbench.steps.base import Work
 
 EVALUATION_BATCH = 250
 PARITY_SAMPLES = 256
+IN_TORCHS_QUEUE = ("torch", "inductor")  # of a GPU, whose events PyTorch can time
 SMALLER = "Make a study with a smaller batch"
 
 Report = Callable[..., None]
@@ -182,7 +183,7 @@ def _timed(
         reference = setting.runtime.load(baseline, setting.threads, setting.device)
         return partial(reference, inputs), partial(setting.load(artifact), inputs)
 
-    on_gpu = setting.device == "cuda" and setting.runtime.name == "torch"  # whose queue torch's events see
+    on_gpu = setting.device == "cuda" and setting.runtime.name in IN_TORCHS_QUEUE
     return paired(
         *(reload() if baseline else [partial(session, inputs)] * 2),
         reload=reload if baseline else None,

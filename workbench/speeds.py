@@ -101,7 +101,7 @@ class Speeds:
         chosen = study.trial(trial) if isinstance(trial, int) else trial
         baseline = study.baseline
         same = chosen.number == baseline.number
-        elsewhere = load_runtime(runtime).suited(study.threads, study.batch) if runtime else None
+        elsewhere = load_runtime(runtime).suited(study.threads, study.batch, study.device) if runtime else None
         with tempfile.TemporaryDirectory() as folder:
             files = []
             for one in (baseline, chosen):

@@ -70,7 +70,7 @@ class Study(Foresight, Speeds):
         batch: int = 1,
     ):
         self._model, self._dataset = model, dataset
-        self.runtime = load_runtime(runtime).suited(threads, batch)
+        self.runtime = load_runtime(runtime).suited(threads, batch, device)
         self.runtime.check(device=device)
         self.device, self.threads, self.batch = device, threads, batch
         if not isinstance(dataset, (str, Dataset)):

@@ -120,8 +120,8 @@ class Runtime(ABC):
         """About how many seconds exporting and loading a small model takes here and now."""
         return self.preparing_seconds
 
-    def suited(self, threads: int, batch: int) -> "Runtime":
-        """The same runtime, which chooses what it chooses by measuring for so many threads and inputs in a call."""
+    def suited(self, threads: int, batch: int, device: str = "cpu") -> "Runtime":
+        """The same runtime, whose artifacts are made for so many threads and inputs in a call, and for a device."""
         return self
 
     def warm_up(self) -> None:  # noqa: B027 (most need none)

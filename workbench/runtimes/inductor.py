@@ -8,6 +8,7 @@ import tempfile
 import time
 import zipfile
 from collections import defaultdict
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -34,13 +35,14 @@ OPTIONS = {
     "cpp.dynamic_threads": True,  # else the number of threads at this moment would be compiled in
     "aot_inductor.enable_line_tables": False,
 }
+ON_GPU = {"freezing": True, "aot_inductor.embed_kernel_binary": True}  # else kernels would be files beside the library
 
 
 class InductorSession(Session):
-    def __init__(self, path: Path, threads: int):
+    def __init__(self, path: Path, threads: int, device: str):
         import torch._inductor
 
-        self._torch, self._threads = torch, threads
+        self._torch, self._threads, self._device = torch, threads, device
         with quiet():
             self._model = torch._inductor.aoti_load_package(str(path))
 
@@ -51,22 +53,42 @@ class InductorSession(Session):
         # compiled convolutions go by the strides of dimensions of size 1 too, which may be anything in a whole array
         plain = np.ascontiguousarray(inputs).reshape(-1).reshape(inputs.shape)
         with torch.inference_mode():
-            return self._model(torch.from_numpy(plain)).numpy()
+            return self._model(torch.from_numpy(plain).to(self._device)).cpu().numpy()
 
 
 class Inductor(Runtime):
     """Compiled by a C++ compiler when it is exported, for a minute or so; loading it needs no compiler and no pickle.
 
-    The file runs only with the PyTorch and on the kind of processor that it was compiled with and for. It is machine
-    code: load only files that you would run as programs.
+    The file runs only with the PyTorch and on the kind of processor or GPU that it was compiled with and for. It is
+    machine code: load only files that you would run as programs.
+
+    Parameters
+    ----------
+    device : {"cpu", "cuda"}
+        What it compiles for.
     """
 
     name = "inductor"
     title = "PyTorch Inductor (compiled)"
     suffix = ".pt2"
+    devices = ("cpu", "cuda")
     preparing_seconds = 25.0
     headers_seconds = 40.0
     """About how long compiling PyTorch's own headers takes, which is done once for all files."""
+
+    def __init__(self, device: str = "cpu"):
+        self.device = device
+
+    def suited(self, threads: int, batch: int, device: str = "cpu") -> "Inductor":
+        return Inductor(device)
+
+    def devices_here(self) -> tuple[str, ...]:
+        return TorchEager().devices_here() if find_spec("triton") else ("cpu",)
+
+    def lacks(self, device: str) -> tuple[str, str]:
+        if "cuda" in TorchEager().devices_here():
+            return "its kernels for GPUs are compiled by Triton, which is not installed", "run `pip install triton`"
+        return TorchEager().lacks(device)
 
     def version(self) -> str | None:
         return TorchEager().version()
@@ -97,18 +119,21 @@ class Inductor(Runtime):
 
     def _export(self, work: Work, example: np.ndarray, calibration: np.ndarray, path: Path) -> None:
         import torch._inductor
+        from torch.export.passes import move_to_device_pass
 
         started = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder, quiet(), torch.no_grad():
-            program = TorchEager().program(work, example)
+            program, options = TorchEager().program(work, example), OPTIONS
+            if self.device != "cpu":
+                program, options = move_to_device_pass(program, self.device), ON_GPU
             package = Path(folder, f"{ROOT}.pt2")
-            torch._inductor.aoti_compile_and_package(program, package_path=str(package), inductor_configs=OPTIONS)
-            _repack(package, path)
+            torch._inductor.aoti_compile_and_package(program, package_path=str(package), inductor_configs=options)
+            _repack(package, path, self.device)
         work.notes.append(f"{self.title}: compiling it took {time.perf_counter() - started:.0f} s.")
 
     def _load(self, path: Path, threads: int, device: str) -> Session:
-        _check_facts(path)
-        return InductorSession(path, threads)
+        _check_facts(path, device)
+        return InductorSession(path, threads, device)
 
 
 def _compiler() -> str:
@@ -116,14 +141,17 @@ def _compiler() -> str:
     return (os.environ.get("CXX") or "").partition(" ")[0] or ("clang++" if sys.platform == "darwin" else "g++")
 
 
-def _facts() -> dict[str, str]:
+def _facts(device: str) -> dict[str, str]:
     """What a file must have been compiled with and for, to run here."""
     import torch
 
-    return {"PyTorch": torch.__version__, "processor": torch.backends.cpu.get_cpu_capability()}
+    facts = {"PyTorch": torch.__version__, "device": device, "processor": torch.backends.cpu.get_cpu_capability()}
+    if device == "cuda":
+        facts["GPU"] = "compute capability {}.{}".format(*torch.cuda.get_device_capability())
+    return facts
 
 
-def _repack(package: Path, path: Path) -> None:
+def _repack(package: Path, path: Path, device: str) -> None:
     """The package without its sources, and without this machine's paths: what is needed to run it, and always alike."""
     with zipfile.ZipFile(package) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
         contents = {f"{ROOT}/{name}": source.read(f"{ROOT}/{name}") for name in FORMAT}
@@ -131,7 +159,7 @@ def _repack(package: Path, path: Path) -> None:
             kind = next((kind for kind in (LIBRARY, FACTS) if name.endswith(f".{kind}")), None)
             if kind is not None:
                 contents[f"{FOLDER}/model.{kind}"] = _anonymous(source.read(name))
-        told = json.loads(contents[f"{FOLDER}/model.{FACTS}"]) | _facts()
+        told = json.loads(contents[f"{FOLDER}/model.{FACTS}"]) | _facts(device)
         contents[f"{FOLDER}/model.{FACTS}"] = json.dumps(told).encode()
         for name, content in contents.items():
             target.writestr(zipfile.ZipInfo(name, EPOCH), content, zipfile.ZIP_DEFLATED)
@@ -148,13 +176,14 @@ def _anonymous(code: bytes) -> bytes:
     return code
 
 
-def _check_facts(path: Path) -> None:
+def _check_facts(path: Path, device: str) -> None:
     """Refuse a file that would crash here, before any of its code is run."""
     with zipfile.ZipFile(path) as package:
         if (damaged := package.testzip()) is not None:
             raise ValueError(f"{damaged} is damaged")
         told = json.loads(package.read(f"{FOLDER}/model.{FACTS}"))
-    for name, here in _facts().items():
+    told.setdefault("device", "cpu")  # as files were before there were others
+    for name, here in _facts(device).items():
         if told[name] != here:
             raise WorkbenchError(
                 f"{path.name} was compiled for another {name}: {told[name]}, and here is {here}.", "Export it again."

@@ -59,7 +59,7 @@ class Sparse(Runtime):
     def __init__(self, threads: int = 1, batch: int = 1):
         self.threads, self.batch = threads, batch
 
-    def suited(self, threads: int, batch: int) -> "Sparse":
+    def suited(self, threads: int, batch: int, device: str = "cpu") -> "Sparse":
         return Sparse(threads, batch)
 
     def version(self) -> str | None:

@@ -77,7 +77,7 @@ def test_more_threads_give_the_same(compiled, inputs):
     assert np.allclose(one, two, atol=1e-5)
 
 
-@pytest.mark.parametrize("fact", ["PyTorch", "processor"])
+@pytest.mark.parametrize("fact", ["PyTorch", "device", "processor"])
 def test_a_file_of_another_version_or_processor_is_refused_before_it_runs(fact, compiled, tmp_path):
     path = _altered(compiled[0], tmp_path / "old.pt2", **{fact: "another"})
     with pytest.raises(WorkbenchError, match=f"was compiled for another {fact}: another, and here is") as refusal:
