@@ -100,3 +100,11 @@ def study(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Study:
     study.run(Recipe([Distill(teacher="resnet20")]))
     study.run(Recipe([Finetune(epochs=3)]), on_progress=stop)
     return study
+
+
+@pytest.fixture(scope="session")
+def scanned(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """LeNet-300-100 on the small digits, whose sensitivity is known; tests only read it."""
+    study = Study("lenet300", digits, path=tmp_path_factory.mktemp("studies") / "lenet300")
+    study.sensitivity()
+    return study

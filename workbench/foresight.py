@@ -49,13 +49,13 @@ class Foresight:
         on_progress : callable, optional
             As in `run`. What a cancelled measurement found is kept.
         """
-        from workbench.sensitivity import sensitivity
+        from workbench.sensitivity_scan import sensitivity
 
         return sensitivity(self._study, importance, reporting(on_progress), whole=True)
 
     def known_sensitivity(self) -> "Sensitivity | None":
         """What `sensitivity` has measured already, if anything: without measuring."""
-        from workbench.sensitivity import known_sensitivity
+        from workbench.sensitivity_scan import known_sensitivity
 
         return known_sensitivity(self._study)
 

@@ -1,42 +1,25 @@
-"""Sensitivity: how much a model suffers when one layer alone is pruned or gets fewer bits. Score once, solve often."""
+"""Sensitivity: how much a model suffers when one layer alone is pruned or gets fewer bits, and what follows from it."""
 
-import copy
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
-from workbench import lines
-from workbench.errors import WorkbenchError, lookup
+from workbench.errors import lookup
 from workbench.estimates import Estimate, share_of
-from workbench.pruning.plan import replay
-from workbench.quantization.grids import weight_grid
-from workbench.quantization.layers import weighted
 from workbench.quantization.mixed import allocate
-from workbench.threads import threads
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from workbench.prediction.outline import Outline
-    from workbench.study import Study
 
 RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 BITS = (8, 6, 4, 3, 2, 1)
-COARSE = (0.5, 4, 0.8, 2, 0.2)  # what is tried first of every layer, as a measurement may be broken off
-SAMPLES = 1000  # of the validation split, at most
-BATCH = 250
 NOTHING = 5e-5  # of an output's size: what sums in another order come to
-TINY = 1e-12  # as outputs that are all zero have no size
-UNCHANGED = "unchanged"
 UNROUNDED = 16.0  # bits that change nothing
-Report = Callable[..., None]
 
 
 @dataclass(frozen=True)
@@ -293,146 +276,6 @@ class Sensitivity:
         return ratios
 
 
-def sensitivity(
-    study: "Study",
-    importance: str = "l2",
-    report: Report = lambda **facts: None,
-    bits: Sequence[int] = BITS,
-    whole: bool = False,
-) -> Sensitivity:
-    """Prune and round each layer alone, and look at what the whole model then answers.
-
-    Kept in the study's folder by the hash of the weights: what was measured once, also by a run that was broken off,
-    is not measured again.
-
-    Parameters
-    ----------
-    study : Study
-    importance : str
-        Which channels go first, as in `Prune`.
-    report : callable
-        Told of the progress; may raise `Cancelled`.
-    bits : sequence of int
-        What layers are rounded to, of `BITS`.
-    whole : bool
-        Whether points that an earlier version left without `moved` are measured again.
-
-    Raises
-    ------
-    WorkbenchError
-        If the model has no layer that can be pruned or rounded.
-    """
-    if study.dataset.task != "classification":
-        raise WorkbenchError(
-            "How much each layer suffers is told by the share of right answers, which only a classifier has.",
-            "Try recipes instead: they are measured by this study's own score.",
-        )
-    outline = study.outline
-    module = copy.deepcopy(study.module)
-    layers = weighted(module)
-    structure = outline.structure("channel", importance)
-    if not layers and structure is None:
-        raise WorkbenchError("This model has no layer to prune or to quantize.", "Give a model with such layers.")
-    split = study.dataset.validation
-    inputs = torch.from_numpy(study.dataset.prepare(split.inputs[:SAMPLES]))
-    labels = torch.from_numpy(split.labels[:SAMPLES])
-    store = _store(study, importance)
-    expected = logits(module, inputs)
-
-    def judged(changed: nn.Module) -> tuple[int, float, float]:
-        answers = logits(changed, inputs)
-        error = F.kl_div(F.log_softmax(answers, 1), F.log_softmax(expected, 1), reduction="batchmean", log_target=True)
-        moved = float((answers - expected).norm() / expected.norm().clamp_min(TINY))
-        return int((answers.argmax(1) == labels).sum()), max(float(error), 0.0), moved
-
-    store.start(int((expected.argmax(1) == labels).sum()), len(labels))
-    assert store.baseline is not None
-    planned: list[tuple[str, str, float, Callable[[], nn.Module]]] = []
-    for group, score in zip(structure.groups, structure.scores, strict=True) if structure else ():
-        order = score.argsort(stable=True)
-        for ratio in RATIOS:
-            gone = min(round(group.units * ratio), group.units - group.least)
-            edit = group.edit(sorted(order[:gone].tolist()))
-            planned.append(("ratio", group.name, ratio, lambda edit=edit: _pruned(study.module, inputs[:2], edit)))  # type: ignore[misc]
-    for name in layers:
-        for width in bits:
-            planned.append(("bits", name, width, lambda n=name, b=width: _rounded(module, study.module, n, b)))  # type: ignore[misc]
-    first = COARSE if set(COARSE) & set(bits) else (*COARSE, *bits)
-    planned.sort(key=lambda plan: first.index(plan[2]) if plan[2] in first else len(first))
-    for place, (kind, layer, value, change) in enumerate(planned):
-        report(share=place / len(planned), message=f"Sensitivity: {layer}, {_said(kind, value)}")
-        if not store.has(kind, layer, value, whole):
-            right, error, moved = judged(change())
-            store.add(Point(kind, layer, value, right, len(labels), error, moved))
-    report(share=1.0, message="Sensitivity is known")
-    return Sensitivity(tuple(store.points), store.baseline, importance, outline)
-
-
-def known_sensitivity(study: "Study", importance: str = "l2") -> Sensitivity | None:
-    """What was measured already, if any of it was: without measuring anything."""
-    store = _store(study, importance)
-    return Sensitivity(tuple(store.points), store.baseline, importance, study.outline) if store.baseline else None
-
-
-def _store(study: "Study", importance: str) -> "Store":
-    from workbench.weights import weight_hash
-
-    return Store(study.path / "sensitivity" / f"{weight_hash(study.module)[:16]}-{importance}.jsonl")
-
-
-@torch.no_grad()
-def logits(module: nn.Module, inputs: Tensor) -> Tensor:
-    """The module's outputs for all inputs, in evaluation mode, shape (N, classes)."""
-    with threads(1):
-        return torch.cat([module.eval()(part) for part in inputs.split(BATCH)])
-
-
-class Store:
-    """Points in a file, one line each, so that whatever breaks a measurement off costs one point."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        found = [Point(**fact) for fact in lines.read(path)]
-        self.baseline = next((point.accuracy for point in found if point.kind == UNCHANGED), None)
-        self._known = {(p.kind, p.layer, p.value): p for p in found if p.kind != UNCHANGED}  # the newest of each
-
-    @property
-    def points(self) -> list[Point]:
-        return list(self._known.values())
-
-    def has(self, kind: str, layer: str, value: float, whole: bool = False) -> bool:
-        point = self._known.get((kind, layer, value))
-        return point is not None and not (whole and point.moved is None)
-
-    def start(self, right: int, samples: int) -> None:
-        """Note the unchanged model, once."""
-        if self.baseline is None:
-            self._write(Point(UNCHANGED, "", 0.0, right, samples, 0.0))
-            self.baseline = share_of(right, samples)
-
-    def add(self, point: Point) -> None:
-        self._write(point)
-        self._known[point.kind, point.layer, point.value] = point
-
-    def _write(self, point: Point) -> None:
-        lines.append(self.path, asdict(point))
-
-
-def _pruned(module: nn.Module, example: Tensor, edit: dict) -> nn.Module:
-    pruned = copy.deepcopy(module)
-    replay(pruned, example, [edit])
-    return pruned
-
-
-def _rounded(scratch: nn.Module, original: nn.Module, name: str, bits: int) -> nn.Module:
-    """The scratch copy with one layer rounded, all others as they were."""
-    with torch.no_grad():
-        scratch.load_state_dict(original.state_dict())
-        weight = scratch.get_submodule(name).get_parameter("weight")
-        weight.copy_(weight_grid(weight, bits).nearest(weight))
-    return scratch
-
-
 def _column(kind: str, value: float) -> str:
     return f"-{value:.0%}" if kind == "ratio" else f"{value:g} bits"
 
@@ -444,7 +287,3 @@ def _per_cent(share: float | None) -> str:
     if share < NOTHING:
         return "0%"
     return f"{share:.0%}" if share >= 0.1 else f"{100 * share:.2g}%"
-
-
-def _said(kind: str, value: float) -> str:
-    return f"{value:.0%} of its channels gone" if kind == "ratio" else f"{value:g} bits"

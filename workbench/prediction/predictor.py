@@ -20,7 +20,8 @@ from workbench.prediction.sizes import by_arithmetic, by_files
 from workbench.prediction.table import table_of
 from workbench.prediction.warnings import odd_widths, slower, temperature
 from workbench.recipe import Recipe
-from workbench.sensitivity import Sensitivity, known_sensitivity
+from workbench.sensitivity import Sensitivity
+from workbench.sensitivity_scan import known_sensitivity
 from workbench.steps import Distill, Prune
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.prediction.probes import measure_probes
 from workbench.prediction.table import measure_table
-from workbench.sensitivity import sensitivity
+from workbench.sensitivity_scan import sensitivity
 
 if TYPE_CHECKING:
     from workbench.study import Study

@@ -17,7 +17,7 @@ from workbench.prediction.prospect import COSTLY, follow
 from workbench.pruning.plan import replay
 from workbench.quantization.activations import rounded_inputs
 from workbench.recipe import Recipe
-from workbench.sensitivity import SAMPLES, logits
+from workbench.sensitivity_scan import SAMPLES, logits
 from workbench.steps import Prune, Quantize, ShareWeights
 from workbench.steps.base import Step, Work
 from workbench.steps.finetune import Training

@@ -8,7 +8,7 @@ import torch
 from workbench.errors import WorkbenchError
 from workbench.prediction.probes import probe
 from workbench.recipe import Recipe
-from workbench.sensitivity import SAMPLES, logits, sensitivity
+from workbench.sensitivity_scan import SAMPLES, logits, sensitivity
 from workbench.steps.quantize import FLOATS, Quantize
 
 if TYPE_CHECKING:

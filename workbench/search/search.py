@@ -24,7 +24,8 @@ from workbench.search.outcome import STOPPED, Outcome, Progress, measured, point
 from workbench.search.rungs import Params, Rungs
 from workbench.search.sampler import Sampler
 from workbench.search.space import Space
-from workbench.sensitivity import BITS, Sensitivity, known_sensitivity, sensitivity
+from workbench.sensitivity import BITS, Sensitivity
+from workbench.sensitivity_scan import known_sensitivity, sensitivity
 from workbench.steps import Quantize
 from workbench.storage import lost
 

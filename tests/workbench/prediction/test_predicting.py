@@ -2,16 +2,11 @@
 
 import copy
 import json
-import shutil
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
 from workbench import (
-    Cancelled,
     Dataset,
     Distill,
     Finetune,
@@ -35,12 +30,9 @@ from workbench.prediction.calibration import Calibration
 from workbench.prediction.probes import measure_probes, probe, probes_of
 from workbench.prediction.prospect import EFFECTS, follow
 from workbench.prediction.table import table_of
-from workbench.quantization.grids import weight_grid
-from workbench.sensitivity import BITS, RATIOS, known_sensitivity, logits, sensitivity
 from workbench.steps import STEPS
 from workbench.steps.base import Work
 from workbench.training import accuracy
-from workbench.weights import weight_hash
 
 PRUNED = Recipe([Prune(ratio=0.5)])
 FLOATS, INTEGERS = PRUNED, Recipe([Prune(ratio=0.5), Quantize()])
@@ -271,108 +263,6 @@ def test_a_line_cut_short_by_a_kill_costs_only_itself(ready: Study, tmp_path: Pa
     copied = tmp_path / "table.jsonl"
     copied.write_bytes(table.path.read_bytes() + b'{"form": "float32", "cu')
     assert type(table)(copied).rows == table.rows
-
-
-def test_sensitivity_has_every_layer_at_every_ratio_and_width(ready: Study) -> None:
-    found = ready.sensitivity()
-    layers, values, accuracies, errors = found.grid("ratio")
-    assert set(layers) == {"fc1", "fc2"} and values == sorted(RATIOS)
-    assert accuracies.shape == errors.shape == (2, len(RATIOS))
-    assert (errors[:, -1] > errors[:, 0]).all() and (errors >= 0).all()
-    layers, values, *_ = found.grid("bits")
-    assert set(layers) == {"fc1", "fc2", "fc3"} and values == sorted(BITS, reverse=True)
-
-
-def test_sensitivity_leaves_the_model_alone_and_is_kept_by_its_weights(ready: Study) -> None:
-    files = list((ready.path / "sensitivity").iterdir())
-    assert [file.name for file in files] == [f"{weight_hash(ready.module)[:16]}-l2.jsonl"]
-    before = files[0].stat().st_mtime_ns
-    ready.sensitivity()
-    assert files[0].stat().st_mtime_ns == before
-
-
-def test_sensitivity_goes_on_where_it_was_stopped(digits: Dataset, tmp_path: Path) -> None:
-    study = Study("lenet300", digits, path=tmp_path)
-
-    def stop(facts: dict) -> None:
-        if facts["share"] > 0.3:
-            raise Cancelled
-
-    with pytest.raises(Cancelled):
-        study.sensitivity(on_progress=stop)
-    partly = known_sensitivity(study)
-    assert partly is not None and 0 < len(partly.points) < len(study.sensitivity().points)
-    assert study.sensitivity().points[: len(partly.points)] == partly.points
-
-
-def test_sensitivity_tells_how_far_the_outputs_move(ready: Study) -> None:
-    found = ready.sensitivity()
-    moved = found.output_error("bits")
-    assert moved.shape == (3, len(BITS)) and (np.diff(moved, axis=1) > 0).all()  # the fewer bits, the further
-    point = next(point for point in found.points if (point.kind, point.layer, point.value) == ("bits", "fc1", 2))
-    module = copy.deepcopy(ready.module)
-    weight = module.get_submodule("fc1").get_parameter("weight")
-    with torch.no_grad():
-        weight.copy_(weight_grid(weight, 2).nearest(weight))
-    inputs = torch.from_numpy(ready.dataset.prepare(ready.dataset.validation.inputs[:1000]))
-    before, after = logits(ready.module, inputs), logits(module, inputs)
-    assert point.moved == pytest.approx(float((after - before).norm() / before.norm()))
-    assert point.sqnr == pytest.approx(10 * float(torch.log10(before.square().sum() / (after - before).square().sum())))
-    row = next(row for row in found.rows("output error") if row["layer"] == "fc1")
-    assert row["2 bits"].endswith("%") and float(row["2 bits"][:-1]) / 100 == pytest.approx(point.moved, rel=0.05)
-    assert "moves them most" in found.sentences("output error")[1]
-
-
-def test_what_an_earlier_version_measured_loads_and_is_completed_only_where_it_is_asked_for(
-    ready: Study, tmp_path: Path
-) -> None:
-    new = ready.sensitivity()
-    shutil.copytree(ready.path, tmp_path / "old")
-    (file,) = (tmp_path / "old" / "sensitivity").iterdir()
-    facts = [json.loads(line) for line in file.read_text().splitlines()]
-    file.write_text("".join(json.dumps({k: v for k, v in fact.items() if k != "moved"}) + "\n" for fact in facts))
-    study = Study("lenet300", ready.dataset, path=tmp_path / "old")
-    old = known_sensitivity(study)
-    assert old is not None and old.rows() == new.rows() and np.isnan(old.output_error("bits")).all()
-    assert {cell for row in old.rows("output error") for name, cell in row.items() if name != "layer"} == {""}
-    assert sensitivity(study).points == old.points  # as a search asks, which has no time to measure it all again
-    assert study.sensitivity().points == new.points
-    assert known_sensitivity(study).points == new.points  # type: ignore[union-attr]
-
-
-def test_a_layer_that_was_only_begun_is_solved_as_far_as_it_was_measured(ready: Study) -> None:
-    whole = ready.sensitivity()
-    layers, values, *_ = whole.grid("ratio")
-    begun = layers[0]
-    points = tuple(p for p in whole.points if p.layer != begun or (p.kind, p.value) == ("ratio", values[1]))
-    partly = replace(whole, points=points)
-    for solver in ("greedy", "evolution"):
-        ratios = partly.ratios(0.5, solver)
-        assert ratios[begun] in (0.0, values[1]) and set(ratios) == set(layers)
-    assert begun not in partly.bits(5.0)
-
-
-def test_nothing_is_known_of_bits_where_none_were_tried(ready: Study) -> None:
-    whole = ready.sensitivity()
-    without = replace(whole, points=tuple(point for point in whole.points if point.kind == "ratio"))
-    assert whole.knows({"fc1": 2}) and not without.knows({"fc1": 8}) and without.knows({})
-
-
-def test_bits_are_solved_within_their_average(ready: Study) -> None:
-    found = ready.sensitivity()
-    for average in (3.0, 5.0):
-        bits = found.bits(average)
-        sizes = {layer.name: layer.weights for layer in ready.outline.size({}).layers}
-        assert sum(sizes[n] * b for n, b in bits.items()) <= average * sum(sizes.values())
-    with pytest.raises(WorkbenchError, match="No choice of bits"):
-        found.bits(0.5)
-
-
-def test_ratios_are_solved_down_to_the_share_of_macs(ready: Study) -> None:
-    ratios = ready.sensitivity().ratios(0.4)
-    pruned = ready.predict(Recipe([Prune(ratio=0.0, layers=ratios)]))
-    assert pruned.macs <= 0.42 * ready.predict(Recipe()).macs
-    assert len(set(ratios.values())) > 1
 
 
 def test_a_prediction_is_plain_data(ready: Study) -> None:

@@ -13,7 +13,7 @@ from workbench.search.goals import Goal
 from workbench.search.rungs import Params, Rungs
 from workbench.search.sampler import Sampler
 from workbench.search.space import Space
-from workbench.sensitivity import sensitivity
+from workbench.sensitivity_scan import sensitivity
 from workbench.steps.quantize import FLOATS
 
 STARTS = [{"prune": True, "prune.ratio": ratio, "distill": True, "distill.epochs": 1} for ratio in (0.3, 0.6, 0.8)]
