@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.data import DATASETS, Dataset, fingerprint, load_dataset
-from workbench.errors import Cancelled, WorkbenchError, lookup
+from workbench.data import Dataset, load_dataset
+from workbench.errors import Cancelled, WorkbenchError
 from workbench.foresight import Foresight, OnProgress
+from workbench.identity import check_same, identity
 from workbench.memory import HINT, release, shortage
 from workbench.metrics import Metrics
-from workbench.models import MODELS, check_name, fitted, load_model
+from workbench.models import check_name, fitted, load_model
 from workbench.objectives import front
 from workbench.recipe import Recipe
 from workbench.runtimes import load_runtime
@@ -73,46 +74,15 @@ class Study(Foresight, Speeds):
         self.runtime = load_runtime(runtime).suited(threads, batch, device)
         self.runtime.check(device=device)
         self.device, self.threads, self.batch = device, threads, batch
-        if not isinstance(dataset, (str, Dataset)):
-            raise WorkbenchError(
-                f"A {type(dataset).__name__} is not a dataset.",
-                "Give a name, or wb.Dataset(train=(inputs, labels), ...).",
-            )
-        if not isinstance(model, str) and not hasattr(model, "state_dict"):
-            raise WorkbenchError(
-                f"A {type(model).__name__} is not a model.", "Give a zoo model's name, or a torch.nn.Module."
-            )
-        title = model if isinstance(model, str) else type(model).__name__.lower()
-        data = dataset if isinstance(dataset, str) else dataset.name
-        if isinstance(dataset, str):
-            lookup(DATASETS, dataset, "dataset")
-        if isinstance(model, str):
-            _check_zoo(model, data)
-        settings = {
-            "model": title,
-            "dataset": data,
-            "runtime": runtime,
-            "device": device,
-            "threads": threads,
-            "batch": batch,
-            "own": [kind for kind, given in (("model", model), ("dataset", dataset)) if not isinstance(given, str)],
-        }
-        settings["hashes"] = _hashes(model, dataset)
-        self.path = Path(path or Path("runs", study_folder(title, data, runtime, device))).resolve()
+        self.settings = identity(model, dataset, runtime, device, threads, batch)
+        names = self.settings["model"], self.settings["dataset"], runtime, device
+        self.path = Path(path or Path("runs", study_folder(*names))).resolve()
         self.storage = Storage(self.path)
         self._seen: dict[int, tuple[Record, Trial]] = {}
-        known = self.storage.settings()
-        differing = [key for key, value in settings.items() if known and known.get(key) != value]
-        if differing:
-            key = differing[0]
-            other = {"own": "another model or dataset", "hashes": "other weights or other data"}.get(key)
-            raise WorkbenchError(
-                f"{self.path} holds a study with {other or f'another {key} ({known.get(key)}, not {settings[key]})'}.",
-                "Choose another path, or open that study as it is.",
-            )
-        self.settings = settings
-        if not known:
-            self.storage.save_settings(settings)
+        if known := self.storage.settings():
+            check_same(known, self.settings, self.path)
+        else:
+            self.storage.save_settings(self.settings)
         self.storage.mark_lost()
         if example_input is not None:
             self._check_example(example_input)
@@ -148,8 +118,8 @@ class Study(Foresight, Speeds):
         return study_card(self)
 
     def __reduce__(self) -> tuple:
-        s = self.settings
-        return _reopen, (self._model, self._dataset, s["runtime"], self.device, self.path, self.threads, self.batch)
+        parts = self._model, self._dataset, self.settings["runtime"], self.device, self.path
+        return Study, (*parts, None, self.threads, self.batch)
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -372,35 +342,6 @@ class Study(Foresight, Speeds):
             (self.storage.folder(number) / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
 
 
-def _hashes(model: "str | nn.Module", dataset: str | Dataset) -> dict[str, str]:
-    """What tells these weights and data from others of the same name: a trial is only true of its own."""
-    data = fingerprint(dataset) if isinstance(dataset, str) else dataset.hash
-    if isinstance(model, str):
-        return {
-            "model": MODELS[model].fingerprint(dataset if isinstance(dataset, str) else dataset.name),
-            "dataset": data,
-        }
-    from workbench.weights import weight_hash
-
-    return {"model": weight_hash(model), "dataset": data}
-
-
 def study_folder(model: str, dataset: str, runtime: str, device: str = "cpu") -> str:
     """The usual name of a study's folder: ``lenet5-mnist-onnxruntime``."""
     return "-".join([model, dataset, runtime, *([device] if device != "cpu" else [])]).replace(" ", "-")
-
-
-def _reopen(
-    model: "str | nn.Module", dataset: str | Dataset, runtime: str, device: str, path: Path, threads: int, batch: int
-) -> Study:
-    return Study(model, dataset, runtime, device, path, threads=threads, batch=batch)
-
-
-def _check_zoo(model: str, dataset: str) -> None:
-    zoo = lookup(MODELS, model, "model")
-    lookup(DATASETS, dataset, "dataset")
-    if not zoo.weights(dataset).exists():
-        raise WorkbenchError(
-            f"{zoo.title} has no weights for '{dataset}'.",
-            f"It has some for: {', '.join(d for d in zoo.training if zoo.weights(d).exists())}.",
-        )
