@@ -22,7 +22,7 @@ from workbench.prediction.warnings import odd_widths, slower, temperature
 from workbench.recipe import Recipe
 from workbench.sensitivity import Sensitivity
 from workbench.sensitivity_scan import known_sensitivity
-from workbench.steps import Distill, Prune
+from workbench.steps import Prune
 
 if TYPE_CHECKING:
     from workbench.study import Study
@@ -108,8 +108,8 @@ class Predictor:
 
         Only what classifies is tried, as no other score is predicted.
         """
-        fresh = any(isinstance(step, Distill) and (step.fresh or step.student != "same") for step in recipe)
-        if self.study.dataset.task == "classification" and not fresh and self.probes.of(recipe) is None:
+        untried = self.study.dataset.task == "classification" and self.probes.of(recipe) is None
+        if untried and not follow(recipe, self.outline, self.runtime).fresh:
             self.probes.add(probe(self.study, recipe))
         return self.predict(recipe)
 
