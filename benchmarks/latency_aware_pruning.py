@@ -2,7 +2,7 @@
 
 import copy
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,22 @@ OURS = "latency-aware L2"
 LOST = (0.01, 0.02, 0.03, 0.05)
 
 
+Gains = dict[tuple[float, str], Estimate]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all seeds have in common."""
+
+    ratios: list[float]
+    samples: int
+    epochs: int
+    precision: str
+    runtime: str
+    batch: int
+    clock: Callable[[Callable[[], object]], float]
+
+
 @dataclass
 class Point:
     """One pruned, fine-tuned and exported model."""
@@ -44,6 +60,52 @@ class Point:
     macs: float
     speedup: Estimate
     session: Session
+
+
+class Bench:
+    """The unpruned model of one seed as a file, and what makes and measures pruned ones beside it."""
+
+    def __init__(self, setting: Setting, seed: int, folder: Path):
+        self.setting, self.seed, self.folder = setting, seed, folder
+        self.data = _data(seed, setting.samples)
+        self.module = load_model("resnet20", self.data)
+        self.context = Context(self.data, self.module, runtime=RUNTIMES[setting.runtime], batch=setting.batch)
+        self.inputs = self.data.prepare(self.data.validation.inputs[: setting.batch])
+        self.reference = self._session(Work(copy.deepcopy(self.module)))
+        self.macs = count_macs(self.module, self.inputs[:1])
+        self.accuracy = self._right(self.reference)
+
+    def points(self, way: str) -> Iterator[Point]:
+        """The models pruned one way, ratio by ratio."""
+        structure = Structure(Work(copy.deepcopy(self.module)), WAYS[way], self.context)
+        for ratio in self.setting.ratios:
+            torch.manual_seed(self.seed)
+            work = Work(structure.at(ratio).module)
+            yield self._measured(way, ratio, work)
+        for note in structure.notes:
+            typer.echo(note, err=True)
+
+    def faster(self, first: Session, second: Session) -> Estimate:
+        """How much faster the second file is, timed in one loop."""
+        return paired(lambda: first(self.inputs), lambda: second(self.inputs), clock=self.setting.clock).speedup
+
+    def _measured(self, way: str, ratio: float, work: Work) -> Point:
+        tuning = Finetune(epochs=self.setting.epochs, learning_rate=0.002, precision=self.setting.precision)
+        tuning.apply(work, self.context)
+        pruned = self._session(work)
+        speedup = self.faster(self.reference, pruned)
+        left = count_macs(work.module, self.inputs[:1]) / self.macs
+        point = Point(way, ratio, self._right(pruned), left, speedup, pruned)
+        typer.echo(f"{way} {ratio}: {point.accuracy:.4f} {left:.1%} {speedup} {_widths(work.module)}", err=True)
+        return point
+
+    def _session(self, work: Work) -> Session:
+        path = self.folder / f"{len(list(self.folder.iterdir()))}{self.context.runtime.suffix}"
+        self.context.runtime.export(work, self.data.prepare(self.data.calibration.inputs[:2]), self.inputs, path)
+        return self.context.runtime.load(path)
+
+    def _right(self, file: Session) -> float:
+        return float((answers(file, self.data, "validation") == self.data.validation.labels).mean())
 
 
 def main(
@@ -64,11 +126,10 @@ def main(
     """
     torch.set_num_threads(1)
     clock = wall_clock if wall else processor_clock
+    setting = Setting(list(map(float, ratios.split(","))), samples, epochs, precision, runtime, batch, clock)
     gains: dict[tuple[float, str], list[Estimate]] = {}
     for seed in range(seeds):
-        for key, gain in _one(
-            seed, list(map(float, ratios.split(","))), samples, epochs, precision, runtime, batch, clock
-        ).items():
+        for key, gain in _one(setting, seed).items():
             gains.setdefault(key, []).append(gain)
     _over_seeds(gains, seeds)
 
@@ -86,54 +147,23 @@ def _data(seed: int, samples: int) -> Dataset:
     return fitted("resnet20", Dataset(seen, unseen, classes=whole.classes, name="fashion_mnist", **scaling))
 
 
-def _one(
-    seed: int, ratios: list[float], samples: int, epochs: int, precision: str, runtime: str, batch: int, clock: Callable
-) -> dict[tuple[float, str], Estimate]:
+def _one(setting: Setting, seed: int) -> Gains:
     """All ways with one seed: by points lost and way, how much faster the latency-aware model is."""
-    data = _data(seed, samples)
-    unseen = len(data.validation)
-    module = load_model("resnet20", data)
-    context = Context(data, module, runtime=RUNTIMES[runtime], batch=batch)
-    inputs = data.prepare(data.validation.inputs[:batch])
-    points: list[Point] = []
     with tempfile.TemporaryDirectory() as folder:
-
-        def session(work: Work) -> Session:
-            path = Path(folder, f"{len(list(Path(folder).iterdir()))}{context.runtime.suffix}")
-            context.runtime.export(work, data.prepare(data.calibration.inputs[:2]), inputs, path)
-            return context.runtime.load(path)
-
-        def right(file: Session) -> float:
-            return float((answers(file, data, "validation") == data.validation.labels).mean())
-
-        reference = session(Work(copy.deepcopy(module)))
-        macs = count_macs(module, inputs[:1])
-        base = right(reference)
-        for way, step in WAYS.items():
-            structure = Structure(Work(copy.deepcopy(module)), step, context)
-            for ratio in ratios:
-                torch.manual_seed(seed)
-                work = Work(structure.at(ratio).module)
-                Finetune(epochs=epochs, learning_rate=0.002, precision=precision).apply(work, context)
-                pruned = session(work)
-                timing = paired(lambda: reference(inputs), lambda p=pruned: p(inputs), clock=clock)
-                reached = right(pruned)
-                left = count_macs(work.module, inputs[:1]) / macs
-                points.append(Point(way, ratio, reached, left, timing.speedup, pruned))
-                typer.echo(f"{way} {ratio}: {reached:.4f} {left:.1%} {timing.speedup} {_widths(work.module)}", err=True)
-            for note in structure.notes:
-                typer.echo(note, err=True)
-
-        _show(points, base, unseen, seed)
-        return _head_to_head(points, base, inputs, clock)
+        bench = Bench(setting, seed, Path(folder))
+        points = [point for way in WAYS for point in bench.points(way)]
+        _show(points, bench)
+        return _head_to_head(points, bench)
 
 
 def _widths(module: nn.Module) -> list[int]:
     return [layer.out_channels for layer in module.modules() if isinstance(layer, nn.Conv2d)]
 
 
-def _show(points: list[Point], base: float, unseen: int, seed: int) -> None:
-    table = Table(title=f"ResNet-20, Fashion-MNIST, seed {seed}; unpruned accuracy {base:.2%} of {unseen:,}")
+def _show(points: list[Point], bench: Bench) -> None:
+    unseen = len(bench.data.validation)
+    unpruned = f"unpruned accuracy {bench.accuracy:.2%} of {unseen:,}"
+    table = Table(title=f"ResNet-20, Fashion-MNIST, seed {bench.seed}; {unpruned}")
     for column in ("way", "ratio", "accuracy", "95 % interval", "MACs left", "speed-up", "95 % interval"):
         table.add_column(column)
     for p in points:
@@ -143,16 +173,14 @@ def _show(points: list[Point], base: float, unseen: int, seed: int) -> None:
     Console(width=150).print(table)
 
 
-def _head_to_head(
-    points: list[Point], base: float, inputs: object, clock: Callable
-) -> dict[tuple[float, str], Estimate]:
+def _head_to_head(points: list[Point], bench: Bench) -> Gains:
     """At each accuracy: our fastest model that keeps it against each other way's, timed in one loop."""
     table = Table(title="The fastest model that keeps the accuracy, each against ours in one loop")
     for column in ("at least", "way", "its ratio, accuracy", "ours", "ours is faster by", "95 % interval"):
         table.add_column(column)
     gains = {}
     for lost in LOST:
-        level = base - lost
+        level = bench.accuracy - lost
         best = {
             way: max(
                 (p for p in points if p.way == way and p.accuracy >= level), key=lambda p: p.speedup.value, default=None
@@ -165,8 +193,7 @@ def _head_to_head(
             if ours is None or other is None:
                 table.add_row(f"{level:.2%}", way, *told, "", "")
                 continue
-            gain = paired(lambda o=other: o.session(inputs), lambda o=ours: o.session(inputs), clock=clock).speedup
-            gains[lost, way] = gain
+            gain = gains[lost, way] = bench.faster(other.session, ours.session)
             table.add_row(f"{level:.2%}", way, *told, f"{gain.value:.2f}x", f"{gain.low:.2f} to {gain.high:.2f}")
     Console(width=150).print(table)
     return gains
