@@ -13,7 +13,14 @@ from workbench.sensitivity import Sensitivity
 FLOAT_BITS = 16  # more bits make no difference
 
 
-def untrained(prospect: Prospect, size: Size, curves: Curves, known: bool = False, strange: bool = False) -> np.ndarray:
+def untrained(
+    prospect: Prospect,
+    size: Size,
+    curves: Curves,
+    anchored: float | None = None,
+    known: bool = False,
+    strange: bool = False,
+) -> np.ndarray:
     """Of a recipe, its trainings left out: what the curves of its kind say, and what may move it off them.
 
     Parameters
@@ -22,6 +29,8 @@ def untrained(prospect: Prospect, size: Size, curves: Curves, known: bool = Fals
     size : Size
         Of the prospect.
     curves : Curves
+    anchored : float, optional
+        The probability of the right class that anchor points tell; the curves stand in for it where they can't.
     known : bool
         Whether this very recipe may be on a curve: then the curve is taken without it.
     strange : bool
@@ -29,9 +38,10 @@ def untrained(prospect: Prospect, size: Size, curves: Curves, known: bool = Fals
     """
     whole, sensitivity = prospect.outline.size({}), curves.sensitivity
     rounded = sum(sensitivity.error("bits", name, bits) for name, bits in prospect.bits.items())
+    along = curves.at(prospect, known, strange)
     return np.array(
         [
-            curves.at(prospect, known, strange),
+            along,
             curves.damage(prospect),
             logit(_kept(prospect, sensitivity)),
             math.log10(rounded + LEAST_ERROR),
@@ -41,6 +51,7 @@ def untrained(prospect: Prospect, size: Size, curves: Curves, known: bool = Fals
             float(prospect.importance == "random"),
             float(strange or curves.strange(prospect)),
             1 / prospect.shared.bits if prospect.shared else 0.0,
+            along if anchored is None else logit(anchored),
         ]
     )
 

@@ -3,11 +3,14 @@
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from workbench.errors import WorkbenchError
 from workbench.estimates import Estimate, share_of
 from workbench.metrics import Metrics
 from workbench.prediction import features
-from workbench.prediction.accuracy import AccuracyModel
+from workbench.prediction.accuracy import MOST, AccuracyModel
+from workbench.prediction.anchors import Anchors, anchors_of
 from workbench.prediction.base import CONFIDENCE, Prediction
 from workbench.prediction.costs import energy, memory
 from workbench.prediction.curves import Curves, single
@@ -46,6 +49,7 @@ class Predictor:
         self.whole = self.outline.size({})
         self.sensitivity: Sensitivity | None = known_sensitivity(study)
         self.probes = probes_of(study)
+        self.anchors: Anchors | None = before.anchors if before and before.anchors else anchors_of(study)
         self.trials = [(trial, prospect) for trial in study.trials if (prospect := self._followed(trial))]
         self._models: dict[str, tuple[list[Size], list[int]]] = defaultdict(lambda: ([], []))
         timed: dict[str, tuple[list[tuple[LayerSize, ...]], list[Estimate]]] = defaultdict(lambda: ([], []))
@@ -158,7 +162,7 @@ class Predictor:
         if not prospect.fresh and not self.sensitivity.knows(prospect.bits) and self.probes.of(recipe) is None:
             notes.append("So few bits were not tried on the layers yet, so accuracy is not predicted.")
             return None
-        before = self._before(recipe, prospect, size)
+        before = self._before(recipe, prospect)
         if prospect.epochs == 0:
             return before
         if prospect.fresh and not any(other.fresh for _, other in self._learned):
@@ -167,8 +171,8 @@ class Predictor:
             notes.append("No trial with training is known here: what training brings back is a rule of thumb.")
         return self._trained.at(features.trained(prospect, size, before.value), self._chance)
 
-    def _before(self, recipe: Recipe, prospect: Prospect, size: Size) -> Estimate:
-        """Accuracy without the recipe's trainings."""
+    def _before(self, recipe: Recipe, prospect: Prospect, keep: bool = False) -> Estimate:
+        """Accuracy without the recipe's trainings; what anchors told may be kept in the study."""
         if prospect.fresh:
             return Estimate(value=self._chance, low=self._chance, high=self._chance)
         tried = self.probes.of(recipe)
@@ -177,7 +181,11 @@ class Predictor:
         assert self._untrained is not None
         if (found := self._curves.tried(prospect)) is not None:
             return found
-        return self._untrained.at(features.untrained(prospect, size, self._curves), self._chance)
+        return self._untrained.at(self._features(prospect, keep=keep), self._chance)
+
+    def _features(self, prospect: Prospect, keep: bool = False, **known: bool) -> np.ndarray:
+        anchored = self.anchors.confidence(prospect, keep) if self.anchors else None
+        return features.untrained(prospect, prospect.size, self._curves, anchored, **known)
 
     @property
     def _chance(self) -> float:
@@ -204,14 +212,15 @@ class Predictor:
                 metrics = _measured(trial)
                 seen.append((prospect, metrics.score.value, metrics.samples))
                 self._curves.add(prospect, metrics.score.value, metrics.samples)
-        rows = [features.untrained(prospect, prospect.size, self._curves, known=True) for prospect, *_ in seen]
+        seen = seen[-MOST:]
+        rows = [self._features(prospect, keep=True, known=True) for prospect, *_ in seen]
         _, shares, samples = zip(*seen, strict=True)
         # how far curves of one importance hold for another is learned where both are known
         foreign = [observed for observed in seen if (step := single(observed[0])) and _foreign(step)]
-        rows = [features.untrained(p, p.size, self._curves, strange=True) for p, *_ in foreign] + rows
+        rows = [self._features(prospect, strange=True) for prospect, *_ in foreign] + rows
         shares, samples = (tuple(o[place] for o in foreign) + more for place, more in ((1, shares), (2, samples)))
         self._untrained = AccuracyModel(rows, shares, samples)
-        befores = [self._before(t.recipe, p, p.size).value for t, p in self._learned]
+        befores = [self._before(t.recipe, p, keep=True).value for t, p in self._learned]
         known = [features.trained(p, p.size, b) for (_, p), b in zip(self._learned, befores, strict=True)]
         return self._untrained, Recovery(top, known, [_measured(t).score.value for t, _ in self._learned])
 

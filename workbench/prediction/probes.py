@@ -12,12 +12,13 @@ import torch
 from workbench import lines
 from workbench.carry_out import context_of
 from workbench.errors import WorkbenchError
+from workbench.prediction.anchors import choose_anchors
 from workbench.prediction.families import explored, families
 from workbench.prediction.prospect import COSTLY, follow
 from workbench.pruning.plan import replay
 from workbench.quantization.activations import rounded_inputs
 from workbench.recipe import Recipe
-from workbench.sensitivity_scan import SAMPLES, logits
+from workbench.sensitivity_scan import SAMPLES, logits, swift
 from workbench.steps import Prune, Quantize, ShareWeights
 from workbench.steps.base import Step, Work
 from workbench.steps.finetune import Training
@@ -31,11 +32,20 @@ RATIOS = (0.3, 0.6, 0.15, 0.45, 0.75, 0.9)
 
 @dataclass(frozen=True)
 class Probe:
-    """What came out: so many of so many samples right, without the recipe's trainings."""
+    """What came out: so many of so many samples right, without the recipe's trainings.
+
+    Attributes
+    ----------
+    recipe : dict
+    right, samples : int
+    sure : tuple of int
+        The probability of the right class of each sample, in per mille; () where an earlier version tried it.
+    """
 
     recipe: dict
     right: int
     samples: int
+    sure: tuple[int, ...] = ()
 
 
 class Probes:
@@ -86,8 +96,10 @@ def probe(study: "Study", recipe: Recipe, samples: int = SAMPLES) -> Probe:
                 step.apply(work, context_of(study, recipe.seed))
         inputs = torch.from_numpy(study.dataset.prepare(split.inputs[:samples]))
         with rounded_inputs(work.module, work.activations):
-            answers = logits(work.module.float(), inputs).argmax(1).numpy()
-    return Probe(bare.to_dict(), int((answers == split.labels[:samples]).sum()), len(answers))
+            answers = logits(swift(work.module.float()), inputs)
+    labels = torch.from_numpy(split.labels[:samples]).long()
+    sure = (1000 * answers.softmax(1).gather(1, labels[:, None])).round().int().flatten().tolist()
+    return Probe(bare.to_dict(), int((answers.argmax(1) == labels).sum()), len(labels), tuple(sure))
 
 
 def _quickly_pruned(study: "Study", work: Work, step: Step) -> bool:
@@ -146,6 +158,18 @@ def measure_probes(
     importances : sequence of str, optional
         Of the families; all that are quick to compute, if left out.
     """
+    known = _probed(study, report, seconds, wanted, importances)
+    choose_anchors(study, [found.sure for found in known.found.values() if len(found.sure) == found.samples])
+    return known
+
+
+def _probed(
+    study: "Study",
+    report: Callable[..., None],
+    seconds: float,
+    wanted: Callable[[Recipe], bool],
+    importances: Sequence[str] | None,
+) -> Probes:
     known, recipes = probes_of(study), [recipe for recipe in ladder(study) if wanted(recipe)]
     for place, recipe in enumerate(recipes):
         report(share=place / len(recipes) / 2, message=f"Trying {recipe.describe()}")
