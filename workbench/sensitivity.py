@@ -205,7 +205,7 @@ class Sensitivity:
         if among is not None:
             costs = {n: {b: e for b, e in line.items() if b in among.get(n, ())} for n, line in costs.items()}
             costs = {name: line for name, line in costs.items() if line}
-        sizes = {layer.name: layer.weights for layer in self.outline.size({}).layers if layer.name in costs}
+        sizes = {layer.name: layer.weights for layer in self.outline.whole_size.layers if layer.name in costs}
         return allocate({name: costs[name] for name in sizes}, sizes, average * sum(sizes.values()))
 
     def ratios(
@@ -259,7 +259,7 @@ class Sensitivity:
         for name, ratio in ratios.items():
             units = self.outline.whole(("channel", name))
             cut["channel", name] = max(1, units - round(units * ratio))
-        return self.outline.size(cut).macs / self.outline.size({}).macs
+        return self.outline.size(cut).macs / self.outline.whole_size.macs
 
     def _greedy(self, table: Mapping[str, Mapping[float, float]], macs: float) -> dict[str, float]:
         ratios, now = dict.fromkeys(table, 0.0), 1.0

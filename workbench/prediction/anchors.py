@@ -95,7 +95,7 @@ def choose_anchors(study: "Study", observed: Sequence[Sequence[int]]) -> None:
     observed : sequence of sequence of int
         The probability of the right class of each sample in per mille, one row for each changed model.
     """
-    path, macs = study.path / "prediction" / "anchors.jsonl", study.outline.size({}).macs
+    path, macs = study.path / "prediction" / "anchors.jsonl", study.outline.whole_size.macs
     count = min(MOST, int(MACS / max(1, macs)))
     if path.exists() or count < FEWEST or len(observed) < ENOUGH or study.outline.structure("channel") is None:
         return

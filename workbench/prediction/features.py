@@ -15,7 +15,6 @@ FLOAT_BITS = 16  # more bits make no difference
 
 def untrained(
     prospect: Prospect,
-    size: Size,
     curves: Curves,
     anchored: float | None = None,
     known: bool = False,
@@ -26,8 +25,6 @@ def untrained(
     Parameters
     ----------
     prospect : Prospect
-    size : Size
-        Of the prospect.
     curves : Curves
     anchored : float, optional
         The probability of the right class that anchor points tell; the curves stand in for it where they can't.
@@ -36,7 +33,7 @@ def untrained(
     strange : bool
         What would be said if nothing were known of its importance.
     """
-    whole, sensitivity = prospect.outline.size({}), curves.sensitivity
+    whole, sensitivity = prospect.outline.whole_size, curves.sensitivity
     rounded = sum(sensitivity.error("bits", name, bits) for name, bits in prospect.bits.items())
     along = curves.at(prospect, known, strange)
     return np.array(
@@ -45,7 +42,7 @@ def untrained(
             curves.damage(prospect),
             logit(_kept(prospect, sensitivity)),
             math.log10(rounded + LEAST_ERROR),
-            math.log(size.parameters / whole.parameters),
+            math.log(prospect.size.parameters / whole.parameters),
             -math.log(1 - min(prospect.zeros, 0.995)),
             activation_deficit(prospect),
             float(prospect.importance == "random"),

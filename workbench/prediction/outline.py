@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import nn
 
@@ -143,6 +144,11 @@ class Outline:
             macs=sum(layer.macs for layer in layers) + round(self.rest * self._heads_left(cut)),
             layers=tuple(layers),
         )
+
+    @cached_property
+    def whole_size(self) -> Size:
+        """The exact size of the unpruned model."""
+        return self.size({})
 
     def whole(self, key: tuple[str, str]) -> int:
         """How many units a group has at first; the graph is walked where that was not needed before."""

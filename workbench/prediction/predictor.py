@@ -46,7 +46,7 @@ class Predictor:
         self.followed: dict[str, Prospect] = before.followed if before else {}
         self.study, self.outline, self.runtime = study, study.outline, study.runtime
         self.baseline = _measured(study.baseline)
-        self.whole = self.outline.size({})
+        self.whole = self.outline.whole_size
         self.sensitivity: Sensitivity | None = known_sensitivity(study)
         self.probes = probes_of(study)
         self.anchors: Anchors | None = before.anchors if before and before.anchors else anchors_of(study)
@@ -185,7 +185,7 @@ class Predictor:
 
     def _features(self, prospect: Prospect, keep: bool = False, **known: bool) -> np.ndarray:
         anchored = self.anchors.confidence(prospect, keep) if self.anchors else None
-        return features.untrained(prospect, prospect.size, self._curves, anchored, **known)
+        return features.untrained(prospect, self._curves, anchored, **known)
 
     @property
     def _chance(self) -> float:

@@ -89,7 +89,7 @@ class Prospect:
     @property
     def whole(self) -> Size:
         """Exact counts of the model that the recipe begins with."""
-        return (self.first or self.outline).size({})
+        return (self.first or self.outline).whole_size
 
     @property
     def family(self) -> str:
