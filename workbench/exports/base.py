@@ -76,7 +76,7 @@ class Export(ABC):
     def snippet(self, trial: "Trial", stem: str) -> str:
         """Python code that, given prepared `inputs` (numpy, batch first), loads the files and computes `logits`."""
 
-    def helpers(self) -> dict[str, str]:
+    def helpers(self, trial: "Trial") -> dict[str, str]:
         """Files of Python code that the snippet imports, written beside the model: their content by name."""
         return {}
 
@@ -123,12 +123,13 @@ class Export(ABC):
                 note = self._write(trial, files)
                 parity = self._parity(trial, files)
                 placed = tuple(Path(shutil.move(file, folder / file.name)) for file in files)
-            helpers = tuple(folder / name for name in self.helpers())
-            for helper in helpers:
-                helper.write_text(self.helpers()[helper.name], encoding="utf-8")
+            code = self.helpers(trial)
+            for name, text in code.items():
+                (folder / name).write_text(text, encoding="utf-8")
         except OSError as error:
             raise WorkbenchError(f"{folder} can't be written: {error}.", "Choose another folder.") from error
         snippet = trial.input_code() + "\n\n" + self.snippet(trial, stem)
+        helpers = tuple(folder / name for name in code)
         return Exported(self.name, placed, parity, time.perf_counter() - started, snippet, note, helpers)
 
     def _parity(self, trial: "Trial", files: tuple[Path, ...]) -> Parity:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from workbench.errors import WorkbenchError
+from workbench.exports import planned
 from workbench.exports.base import Export, Run
 from workbench.exports.onnx import floats_note
 from workbench.factories import names_factory
@@ -22,19 +23,23 @@ if TYPE_CHECKING:
 
 SNIPPET = """
 import torch  # pip install torch safetensors pyyaml
-import yaml
-from safetensors.torch import load_file
+from {package} import {build}  # {whose}
+from planned import load_planned  # the file planned.py beside this one
 
-plan = yaml.safe_load(open("{stem}.plan.yaml"))
-model = {build}  # as it was before it was cut
-for name, layer in plan["layers"].items():
-    parent, _, child = name.rpartition(".")
-    setattr(model.get_submodule(parent), child, getattr(torch.nn, layer["type"])(**layer["arguments"]))
-model.load_state_dict(load_file("{stem}.safetensors"))
+model = load_planned({build}(), "{stem}.plan.yaml", "{stem}.safetensors")
 with torch.inference_mode():
-    logits = model.eval()(torch.from_numpy(inputs))
+    logits = model(torch.from_numpy(inputs))
 """
-OWN = "from architecture import build  # your own code, which makes the model\n"
+ARCHITECTURE = "architecture.py"
+SEQUENTIAL = """
+from collections import OrderedDict
+
+import torch
+
+
+def build():
+    return torch.nn.Sequential(OrderedDict((name, torch.nn.Identity()) for name in {names}))
+"""
 
 
 class SafetensorsPlan(Export):
@@ -45,8 +50,15 @@ class SafetensorsPlan(Export):
     suffixes = (".safetensors", ".plan.yaml")
 
     def snippet(self, trial: "Trial", stem: str) -> str:
-        code, build = _architecture(trial)
-        return code + SNIPPET.format(stem=stem, build=build).lstrip("\n")
+        name, _ = _uncut(trial)
+        package, _, build = name.partition(":") if names_factory(name) else ("architecture", "", "build")
+        beside = f"the file {ARCHITECTURE} beside this one"
+        whose = beside if ARCHITECTURE in self.helpers(trial) else "your own code, which makes the model"
+        return SNIPPET.format(stem=stem, package=package, build=build, whose=whose).lstrip("\n")
+
+    def helpers(self, trial: "Trial") -> dict[str, str]:
+        code = _architecture(trial)
+        return {"planned.py": inspect.getsource(planned)} | ({ARCHITECTURE: code} if code else {})
 
     def _write(self, trial: "Trial", files: tuple[Path, ...]) -> str:
         module = trial.module()
@@ -60,7 +72,7 @@ class SafetensorsPlan(Export):
 
         plan = yaml.safe_load(files[1].read_text(encoding="utf-8"))
         try:
-            module = put_together(_uncut(trial)[1], plan["layers"])
+            module = planned.put_together(_uncut(trial)[1], plan["layers"])
             load_weights(module, files[0])
         except WorkbenchError as error:
             raise WorkbenchError(
@@ -91,16 +103,6 @@ def layers_of(module: "nn.Module") -> dict[str, dict[str, Any]]:
     return found
 
 
-def put_together(module: "nn.Module", layers: dict[str, dict[str, Any]]) -> "nn.Module":
-    """The module with its layers made anew as a plan says, in place; the snippet does the same."""
-    from torch import nn
-
-    for name, layer in layers.items():
-        parent, _, child = name.rpartition(".")
-        setattr(module.get_submodule(parent), child, getattr(nn, layer["type"])(**layer["arguments"]))
-    return module
-
-
 def _arguments(layer: "nn.Module") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in inspect.signature(type(layer)).parameters:
@@ -124,22 +126,20 @@ def _uncut(trial: "Trial") -> tuple[str, "nn.Module"]:
     return str(study.settings["model"]), copy.deepcopy(study.module)
 
 
-def _architecture(trial: "Trial") -> tuple[str, str]:
-    """Code that brings the architecture, and the expression that makes it."""
+def _architecture(trial: "Trial") -> str:
+    """Code that makes the architecture of a zoo model or of layers in a row; "" where only the user has it."""
     from torch import nn
 
     from workbench.models import MODELS
 
     name, module = _uncut(trial)
     if names_factory(name):
-        package, _, factory = name.partition(":")
-        return f"from {package} import {factory}  # your own code, which makes the model\n", f"{factory}()"
-    if type(module) is nn.Sequential and set(layers_of(module)) == {name for name, _ in module.named_children()}:
-        code = "from collections import OrderedDict\n\n"
-        return code, 'torch.nn.Sequential(OrderedDict((name, torch.nn.Identity()) for name in plan["layers"]))'
+        return ""
+    if type(module) is nn.Sequential and list(layers_of(module)) == [name for name, _ in module.named_children()]:
+        return SEQUENTIAL.format(names=list(layers_of(module))).lstrip("\n")
     zoo = MODELS.get(name)
     if zoo is None or not zoo.call:
-        return OWN, "build()"
+        return ""
     dataset = trial.study.dataset
-    source = inspect.getsource(sys.modules[type(module).__module__])
-    return source + "\n\n", zoo.call.format(channels=dataset.sample_shape[0], classes=len(dataset.classes))
+    call = zoo.call.format(channels=dataset.sample_shape[0], classes=len(dataset.classes))
+    return f"{inspect.getsource(sys.modules[type(module).__module__])}\n\ndef build():\n    return {call}\n"

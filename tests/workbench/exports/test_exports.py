@@ -90,6 +90,11 @@ def test_its_snippet_runs_it_in_a_process_that_does_not_know_this_project(export
     assert (logits.argmax(1) == expected.argmax(1)).mean() >= 0.95
 
 
+def test_its_snippet_has_ten_lines_at_most_but_for_what_prepares_the_inputs(exported, study):
+    own = exported.snippet.removeprefix(study.trial(1).input_code())
+    assert len([line for line in own.splitlines() if line.strip()]) <= 10
+
+
 def test_int8_stays_int8_where_the_format_can_and_is_said_where_it_cannot(exported, study):
     if exported.format in ("onnx", "openvino"):
         assert exported.size_bytes < 0.6 * sum(p.numel() for p in study.trial(1).module().parameters()) * 4
