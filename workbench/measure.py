@@ -199,7 +199,9 @@ def _process_cost(
 ) -> tuple[ProcessCost | None, list[str]]:
     """What a fresh process pays, or a sentence that says why this is not known."""
     if setting.device != "cpu":
-        return None, []
+        return None, [
+            f"Cold start and memory were not measured: they are taken on processors, and this is '{setting.device}'."
+        ]
     report(share=1.0, message="Starting it in a fresh process")
     try:
         shape = (setting.batch, *dataset.sample_shape)

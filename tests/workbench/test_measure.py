@@ -85,6 +85,24 @@ def test_an_artifact_that_no_fresh_process_can_run_is_measured_all_the_same(digi
     ]
 
 
+def test_on_another_device_it_is_said_that_a_fresh_process_was_not_measured(digits, zoo_lenet5, plain):
+    class OnGpu(type(SETTING.runtime)):
+        """Like a runtime on a GPU, but for the GPU."""
+
+        def devices_here(self) -> tuple[str, ...]:
+            return "cpu", "cuda"
+
+        def load(self, path, threads=1, device="cpu"):
+            assert device == "cuda"
+            return super().load(path, threads, "cpu")
+
+    metrics, _ = measure(plain, Work(zoo_lenet5), digits, Setting(OnGpu(), "cuda", threads=1, batch=1))
+    assert metrics.latency and metrics.conditions.device == "cuda" and metrics.process is None
+    assert metrics.unmeasured == [
+        "Cold start and memory were not measured: they are taken on processors, and this is 'cuda'."
+    ]
+
+
 def test_a_change_of_accuracy_is_tested_on_the_same_samples(digits, lenet5, exported, plain):
     work = Work(lenet5)
     Prune(ratio=0.7).apply(work, Context(digits, lenet5))
