@@ -26,14 +26,14 @@ from workbench.runtimes import PACKED, runtime_of
 from workbench.steps import Quantize
 from workbench.steps.base import Context, Work
 from workbench.steps.half import Half
-from workbench.storage import Record
+from workbench.storage import CANCEL, Record
 from workbench.weights import load_weights, save_weights, weight_hash
 
 if TYPE_CHECKING:
     from workbench.study import Study
     from workbench.trial import Trial
 
-PROGRESS, CANCEL, PLAN, WEIGHTS, ANSWERS = "progress.jsonl", "cancel", "plan.json", "weights.safetensors", "answers.npy"
+PROGRESS, PLAN, WEIGHTS, ANSWERS = "progress.jsonl", "plan.json", "weights.safetensors", "answers.npy"
 GRIDS = "grids.safetensors"
 EVERY = 0.1  # seconds between two progress facts at least
 

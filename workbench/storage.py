@@ -25,7 +25,9 @@ CREATE TABLE IF NOT EXISTS openings (
 CREATE TABLE IF NOT EXISTS labels (trial INTEGER PRIMARY KEY, label TEXT NOT NULL);
 """
 FINISHED = ("complete", "failed", "cancelled")
+BY_USER = "Cancelled by the user."
 LOST = "The process that ran this trial was ended from outside. Run the recipe again."
+CANCEL = "cancel"  # the file in a trial's folder that says that it is to stop
 SETTLED = 100_000_000  # nanoseconds after which a further change has another time, however coarse the clock of files
 
 
@@ -190,6 +192,28 @@ class Storage:
         record = self.record(number)
         record.reason = reason
         self.save(record)
+
+    def stop(self, number: int) -> None:
+        """Let a trial stop, whichever process carries it out: at its next batch, or before it begins where it waits.
+
+        Raises
+        ------
+        OSError
+            On a full disk.
+        """
+        record = self.record(number)
+        if record.state in FINISHED:
+            return
+        try:
+            (self.folder(number) / CANCEL).touch()
+        finally:
+            if record.state == "waiting":  # whoever was to carry it out passes it over
+                record.state, record.reason = "cancelled", BY_USER
+                self.save(record)
+
+    def to_stop(self, number: int) -> bool:
+        """Whether somebody wished a trial to stop."""
+        return (self.folder(number) / CANCEL).exists()
 
     def labels(self) -> dict[int, Label]:
         """What people said of trials, by number; those of whom nothing was said are left out."""

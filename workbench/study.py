@@ -22,7 +22,7 @@ from workbench.recipe import Recipe
 from workbench.runtimes import load_runtime
 from workbench.speeds import Speeds
 from workbench.steps import Distill, Quantize
-from workbench.storage import Label, Record, Storage, this_process
+from workbench.storage import BY_USER, Label, Record, Storage, this_process
 from workbench.trial import Trial
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ class Study(Foresight, Speeds):
             carry_out(self, record, on_progress or (lambda facts: None))
             record.state = "complete"
         except Cancelled:
-            record.state, record.reason = "cancelled", "Cancelled by the user."
+            record.state, record.reason = "cancelled", BY_USER
         except KeyboardInterrupt:
             record.state, record.reason = "cancelled", "Interrupted from the keyboard."
         except WorkbenchError as error:

@@ -71,6 +71,19 @@ class Trial:
         """Whether it is complete, failed or cancelled."""
         return self.state in FINISHED
 
+    def cancel(self) -> None:
+        """Stop it at its next batch, whichever process carries it out; a search goes on with its next trial.
+
+        Raises
+        ------
+        WorkbenchError
+            If the wish can't be left in the study's folder.
+        """
+        try:
+            self.study.storage.stop(self.number)
+        except OSError as error:
+            raise WorkbenchError(f"Trial {self.number} can't be told to stop: {error}.", "Free some disk space.") from error
+
     @property
     def artifact(self) -> Path | None:
         """The file that ships, or None if there is none."""

@@ -21,7 +21,7 @@ from workbench.errors import WorkbenchError
 from workbench.questions import Answer, answer
 from workbench.recipe import Recipe
 from workbench.runtimes import RUNTIMES
-from workbench.storage import FINISHED, alive, lost, this_process
+from workbench.storage import BY_USER, FINISHED, alive, lost, this_process
 from workbench.study import Study
 from workbench.tasks import Task, begin, carry_out_task, last_task
 from workbench.trial import Trial
@@ -29,7 +29,6 @@ from workbench.trial import Trial
 CONSTS.term_timeout = 0.3  # seconds between asking a process to end and ending it
 TO_RETRY = 5.0  # seconds that another page has to try a trial once more whose worker ended
 GRACE = 1.2  # seconds that a trial has to stop by itself before its process is ended
-BY_USER = "Cancelled by the user."
 
 
 class Job:
@@ -69,12 +68,9 @@ class Job:
             return
         self._asked_to_stop = True
         with contextlib.suppress(OSError):  # on a full disk its process is ended instead
-            (self.study.storage.folder(self.number) / "cancel").touch()
-        record = self.study.storage.record(self.number)
-        if record.state == "waiting":  # the worker skips it; to withdraw it would cost the worker its life
-            record.state, record.reason = "cancelled", BY_USER
-            self.study.storage.save(record)
-            self._settled.set()
+            self.study.storage.stop(self.number)
+        if self.study.storage.record(self.number).state == "cancelled":
+            self._settled.set()  # one that waited is passed over: to withdraw it would cost the worker its life
         elif self._future is not None:
             timer = threading.Timer(GRACE, self._future.cancel)
             timer.daemon = True

@@ -247,6 +247,18 @@ def test_what_another_session_runs_can_be_watched_and_stopped(workers, lenet):
     assert mine.result(PATIENCE).state == theirs.result(PATIENCE).state == "cancelled"
 
 
+def test_a_trial_is_cancelled_by_whoever_knows_its_number_and_one_that_is_over_stays_as_it_is(workers, lenet):
+    runs, waits = workers.submit(lenet, LONG), workers.submit(lenet, SHORT)
+    wait_until(lambda: training(runs))
+    for job in (waits, runs):
+        lenet.trial(job.number).cancel()
+    assert runs.result(PATIENCE).state == "cancelled"
+    after = workers.submit(lenet, SHORT).result(PATIENCE)
+    assert (waits.trial().state, waits.trial().progress) == ("cancelled", [])
+    after.cancel()
+    assert lenet.trial(after.number).state == "complete"
+
+
 def test_what_another_session_leaves_undone_is_taken_up_by_the_one_that_watches(workers, lenet, monkeypatch):
     monkeypatch.setattr("workbench.workers.TO_RETRY", 0.0)
     theirs = psutil.Popen(["sleep", "600"])

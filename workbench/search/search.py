@@ -36,6 +36,7 @@ DRAWS = 32  # of a prediction's figures
 USED_UP = "The search ended as nothing new was left to try."
 SHORT = "The search ended as no further trial would have been done in the time that was left."
 LATE = "The time of the search was spent before this trial was done."
+SKIPPED = "Cancelled by the user; the search went on without it."
 UNKNOWN = 0.3  # how far a figure may be from the baseline's that nothing is known of: deviation of its logarithm;
 # of a score it is `SCALED`
 ROUNDS = 20  # of candidates that all turn out impossible, before the search gives up
@@ -171,8 +172,8 @@ class Search:
         self.best: int | None = None
         self.rungs = Rungs(space)
         self.pool = Pool(study, goal, space, sampler, self.rungs, self.generator)
-        before = (record for record in study.storage.records() if record.state in ("complete", "failed"))
-        self.tried = {record.recipe_hash for record in before if not lost(record)}
+        before = (record for record in study.storage.records() if not lost(record))
+        self.tried = {r.recipe_hash for r in before if r.state in ("complete", "failed") or r.reason == SKIPPED}
 
     def run(self, report: Callable[..., None]) -> Outcome:
         """Search until the budget is spent, the space is, or `report` raises `Cancelled`; always with an outcome."""
@@ -315,12 +316,15 @@ class Search:
         return _drawn(figure, noise)
 
     def _carry_out(self, candidate: Candidate, report: Callable[..., None]) -> None:
+        """Carry a trial out, and learn from it; one that is cancelled alone is left aside."""
         self.tried.add(candidate.recipe.hash)
-        late = False
+        late = stopped = False
 
         def told(facts: dict[str, Any]) -> None:
-            nonlocal late
-            self._say(report, "trial", f"Trial: {candidate.recipe.describe()}", candidate.recipe, trial=facts)
+            nonlocal late, stopped
+            stopped = True  # unless this goes well
+            self._say(report, "trial", f"Trial: {recipe.describe()}", recipe, trial=facts, number=number)
+            stopped = False
             if self.budget.left < 0:
                 late = True
                 raise Cancelled
@@ -328,10 +332,13 @@ class Search:
         recipe, params = candidate.recipe, dict(candidate.params)
         number = self.study.storage.add(recipe.to_dict(), recipe.hash, params).number  # known, should this be killed
         trial = self.study.execute(number, told)
-        if trial.state == "cancelled":
-            if not late:
+        if trial.state == "cancelled" and late:
+            self.study.storage.explain(number, LATE)
+        elif trial.state == "cancelled":
+            if stopped or not self.study.storage.to_stop(number):
                 raise Cancelled
-            self.study.storage.explain(trial.number, LATE)
+            self.study.storage.explain(number, SKIPPED)
+            return
         self.budget.done += 1
         if candidate.params:
             self.params[trial.number] = candidate.params

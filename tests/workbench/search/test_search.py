@@ -149,6 +149,34 @@ def test_a_stopped_search_keeps_what_it_found(study: Study) -> None:
     assert found.front and [t.state for t in study.trials[2:]] == ["cancelled"]
 
 
+def test_a_trial_that_is_cancelled_alone_is_skipped_and_not_proposed_again(study: Study) -> None:
+    skipped: list[int] = []
+
+    def skip(facts: dict) -> None:
+        if facts.get("doing") == "trial" and not skipped:
+            skipped.append(facts["number"])
+            study.trial(facts["number"]).cancel()  # as from the page's bar over work under way
+
+    found = study.search(["accuracy", "size_bytes"], budget="1 trial", space=QUICK, on_progress=skip)
+    assert found.ended == "The search ended as its 1 trials were spent." and not found.stopped
+    states = {trial.number: trial.state for trial in study.trials[2:]}
+    assert skipped == [2] and states == {2: "cancelled", 3: "complete"}
+    assert study.trial(2).reason == "Cancelled by the user; the search went on without it."
+    study.search(["accuracy", "size_bytes"], budget="2 trials", space=QUICK)  # which goes on
+    hashes = [trial.recipe.hash for trial in study.trials]
+    assert len(hashes) == 6 and hashes.count(study.trial(2).recipe.hash) == 1
+
+
+def test_a_search_that_is_stopped_while_its_trial_is_cancelled_too_ends(study: Study) -> None:
+    def stop(facts: dict) -> None:
+        if facts.get("doing") == "trial":
+            study.trial(facts["number"]).cancel()
+            raise Cancelled
+
+    found = study.search(["accuracy", "size_bytes"], budget="9 trials", space=QUICK, on_progress=stop)
+    assert found.stopped and [trial.reason for trial in study.trials[2:]] == ["Cancelled by the user."]
+
+
 def test_too_small_a_budget_is_refused(study: Study) -> None:
     with pytest.raises(WorkbenchError, match="Give a larger budget"):
         study.search(budget="0.01 s")
