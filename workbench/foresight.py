@@ -147,6 +147,8 @@ class Foresight:
     ) -> "Outcome":
         """Look for the recipes of the best trade-offs; every trial is kept, and the same search again goes on.
 
+        Pages that look at the study show how far it is, and can stop it or skip a trial of it, whoever has begun it.
+
         Parameters
         ----------
         objectives : sequence of str
@@ -179,12 +181,29 @@ class Foresight:
             On contradictory limits, a budget too small for one trial, a space of one point, or an objective that is
             not measured here.
         """
+        from workbench.search.budget import in_words
+        from workbench.search.outcome import Outcome
         from workbench.search.search import search
+        from workbench.tickets import shown
 
-        told = reporting(on_progress)
-        return search(
-            self._study, objectives, constraints, budget, space, sampler, seed=seed, storage=storage, report=told
-        )
+        asked = {
+            "objectives": [objectives] if isinstance(objectives, str) else list(objectives),
+            "constraints": dict(constraints or {}),
+            "budget": in_words(budget),
+            "space": dict(space) if space else None,
+            "sampler": sampler,
+            "seed": seed,
+        }
+
+        def work(told: OnProgress) -> Outcome:
+            report = reporting(told)
+            return search(
+                self._study, objectives, constraints, budget, space, sampler, seed=seed, storage=storage, report=report
+            )
+
+        # a page can't go on with the history of another database, whose address may hold a password
+        options = {} if storage else asked
+        return shown(self._study, "search", work, on_progress or (lambda facts: None), options, Outcome.facts)
 
     def calibration(self) -> "list[Calibration]":
         """Predicted against measured, for every trial that was foreseen before it ran."""

@@ -82,7 +82,7 @@ class Trial:
         try:
             self.study.storage.stop(self.number)
         except OSError as error:
-            raise WorkbenchError(f"Trial {self.number} can't be told to stop: {error}.", "Free some disk space.") from error
+            raise WorkbenchError("The wish to stop can't be left on disk.", "Free some disk space.") from error
 
     @property
     def artifact(self) -> Path | None:

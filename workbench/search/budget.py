@@ -79,6 +79,13 @@ class Budget:
         return duration(self.seconds) if self.seconds is not None else f"{self.trials} trials"
 
 
+def in_words(budget: str | int | timedelta) -> str:
+    """A budget as `Budget.of` reads it from a text."""
+    if isinstance(budget, timedelta):
+        return f"{budget.total_seconds():.1f} s"
+    return f"{budget} trials" if isinstance(budget, int) else budget
+
+
 @dataclass(frozen=True)
 class Spent:
     """What a search has spent of its budget.

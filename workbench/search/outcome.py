@@ -3,8 +3,8 @@
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -115,6 +115,19 @@ class Outcome:
         if self.dashboard:
             told.append(f"Its history opens with: {self.dashboard}")
         return told
+
+    def facts(self) -> dict[str, Any]:
+        """As plain data, for whoever looks on from another process."""
+        return {
+            "sentences": self.findings(),
+            "spent": self.spent.facts() if self.spent else None,
+            "dashboard": self.dashboard,
+            "stopped": self.stopped,
+            "front": [trial.number for trial in self.front],
+            "best": self.best.number if self.best else None,
+            "history": [asdict(progress) for progress in self.history],
+            "importance": self.importance,
+        }
 
     def findings(self) -> list[str]:
         """What was found, and why it ended, in plain sentences."""

@@ -82,7 +82,7 @@ def search(
         )
     try:
         known = _prepared(study, spending, checked, report) if predicting else None
-    except Cancelled:
+    except (Cancelled, KeyboardInterrupt):
         return Outcome(study, goal, ended=STOPPED, spent=spending.stopped())
     searched = Space.of(space, study.runtime, known, seed, names) if known else checked
     shared = (str(study.path), study.settings) if storage else ()  # with other studies, whose trials are numbered alike
@@ -176,7 +176,7 @@ class Search:
         self.tried = {r.recipe_hash for r in before if r.state in ("complete", "failed") or r.reason == SKIPPED}
 
     def run(self, report: Callable[..., None]) -> Outcome:
-        """Search until the budget is spent, the space is, or `report` raises `Cancelled`; always with an outcome."""
+        """Search until the budget is spent, the space is, or it is told to stop or interrupted; always an outcome."""
         ended = f"The search ended as its {self.budget} were spent."
         try:
             self._told_of_earlier()
@@ -186,7 +186,7 @@ class Search:
                     ended = SHORT if self.short_of_time else USED_UP
                     break
                 self._carry_out(chosen, report)
-        except Cancelled:
+        except (Cancelled, KeyboardInterrupt):
             ended = STOPPED
         importance = {name: self.sampler.importance(name) for name in self.goal.objectives}
         rungs = self.rungs.table(list(self.params.values()))
