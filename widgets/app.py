@@ -64,7 +64,9 @@ class Workbench(w.VBox):
         self._fresh = True  # no goal was chosen yet
         self._acting = threading.RLock()  # the page, the progress bar and the watcher take turns
         self.browser = Browser(links=study is None and _served(), copied=text("copied"), why=text("why"))
-        self.work = WorkBar(on_done=self._finished, on_progress=self._progressed, move=self.workers.move)
+        self.work = WorkBar(
+            self._finished, self._progressed, self.workers.move, self._show_search, lambda: self.find.stop()
+        )
         self._build()
         super().__init__(self._page())
         self.add_class("wb-app")
@@ -93,7 +95,12 @@ class Workbench(w.VBox):
         self.counter = w.HTML().add_class("wb-counter")
         self.plot = TradeoffPlot(self.study, dark=self.browser.dark)
         self.forecast = Forecast(self.plot.foresee, lambda study: self.workers.start(study, "prepare"))
-        self.find = Find(self.workers.start, lambda number: self._guarded(lambda: self._choose(number)), self._unfold)
+        self.find = Find(
+            self.workers.start,
+            on_found=lambda number: self._guarded(lambda: self._choose(number)),
+            on_begin=self._unfold,
+            on_told=self.work.search,
+        )
         self.finding = w.Accordion([self.find], titles=(text("find"),), selected_index=None).add_class("wb-more")
         self.pickers = Pickers(self._given, on_open=lambda: self._guarded(self.open_study))
         self.own = OwnFiles(self._where, lambda study: self._guarded(lambda: self._open_own(study)))
@@ -133,6 +140,11 @@ class Workbench(w.VBox):
     def _unfold(self) -> None:
         """Let a search be seen."""
         self.finding.selected_index = 0
+
+    def _show_search(self) -> None:
+        """Bring the search into sight."""
+        self._unfold()
+        self.find.cancel.focus()
 
     def _opened(self, wanted: int | None = None) -> None:
         """Show the study from the start, with the wanted trial or the last; measure its baseline where it has none."""
@@ -294,6 +306,7 @@ class Workbench(w.VBox):
         self.find.about(self.study)
         self.editor.about(self.study)
         self.find.follow(searching.task)
+        searching.follow(None)
         self.pickers.pick(picked)
         self.goals.chosen = goal
         self.children = self._page()

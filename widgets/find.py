@@ -10,7 +10,7 @@ import ipywidgets as w
 
 from widgets.said import said
 from widgets.search_plots import covered, deciding
-from widgets.searching import doing, duration, front, outcome, seconds_left, spent
+from widgets.searching import doing, duration, front, headline, outcome, seconds_left, spent, tried
 from widgets.texts import text
 from workbench import Cancelled, Study, WorkbenchError
 from workbench.tasks import BrokenOff, Task, last_task
@@ -37,6 +37,9 @@ class Find(w.VBox):
         Called with the number of the best trial.
     on_begin : callable
         Called when there is a search to be seen.
+    on_told : callable
+        Called with the share of the budget that is spent and a line of words, again and again; with None where no
+        search runs.
     """
 
     def __init__(
@@ -44,11 +47,14 @@ class Find(w.VBox):
         start: Callable[..., Task],
         on_found: Callable[[int], None],
         on_begin: Callable[[], None] = lambda: None,
+        on_told: Callable[[float | None, str], None] = lambda share, words: None,
     ):
-        self._start, self._on_found, self._on_begin = start, on_found, on_begin
+        self._start, self._on_found, self._on_begin, self._on_told = start, on_found, on_begin, on_told
         self.study: Study | None = None
         self.task: Task | None = None
         self._seen: float | None = None  # when the search was begun that was shown last
+        self._trial: int | None = None  # that the search carries out
+        self._skipped: int | None = None
         self._further: dict[str, Any] = {}  # what to ask for to go on with it
         self.aim = _field(w.Dropdown, "aim", options=[(text(f"find.{aim}"), aim) for aim in AIMS])
         self.lost = _field(w.BoundedFloatText, "lost", value=1.0, min=0.0, max=50.0, step=0.5)
@@ -58,15 +64,19 @@ class Find(w.VBox):
         self.button = w.Button(description=text("find"), tooltip=text("find.help"), layout=w.Layout(width="auto"))
         self.cancel = w.Button(description=text("work.cancel"), tooltip=text("find.cancel.help"), disabled=True)
         self.cancel.layout = w.Layout(width="84px")
+        self.skip = w.Button(description=text("find.skip"), tooltip=text("find.skip.help"), disabled=True)
+        self.skip.layout = w.Layout(width="auto", display="none")
         self.go_on = w.Button(tooltip=text("find.go_on.help"), layout=w.Layout(width="auto", display="none"))
         self.bar = w.FloatProgress(min=0, max=1, layout=w.Layout(width="auto", height="10px", visibility="hidden"))
-        self.time, self.words, self.plots = w.HTML(), w.HTML(), w.HTML()
-        buttons = w.HBox([self.button, self.cancel])
-        told = [self.go_on, self.bar, self.time, self.words, self.plots]
+        self.origin, self.time, self.words, self.plots = w.HTML(), w.HTML(), w.HTML(), w.HTML()
+        self.origin.layout.display = "none"
+        buttons = w.HBox([self.button, self.cancel, self.skip])
+        told = [self.go_on, self.bar, self.origin, self.time, self.words, self.plots]
         super().__init__([self.aim, self.lost, self.size, self.minutes, buttons, *told])
         self.add_class("wb-find")
         self.button.on_click(lambda _: self.find())
-        self.cancel.on_click(lambda _: self._stop())
+        self.cancel.on_click(lambda _: self.stop())
+        self.skip.on_click(lambda _: self._skip())
         self.go_on.on_click(lambda _: self._begin(self._further))
 
     def about(self, study: Study | None) -> None:
@@ -79,12 +89,13 @@ class Find(w.VBox):
         self.study = study
 
     def look_around(self) -> None:
-        """Show the search that another page or an earlier one has begun, where it isn't shown yet, or what it found."""
+        """Show the search that another page or a program has begun, where it isn't shown yet, or what it found."""
         if self.study is None or self.task is not None:
             return
         task = last_task(self.study, "search")
         if task is not None and task.began != self._seen:
-            self._fill(task.options)
+            if task.options:
+                self._fill(task.options)
             self.follow(task)
 
     def asked(self) -> dict[str, Any]:
@@ -117,7 +128,11 @@ class Find(w.VBox):
             return
         self.button.disabled, self.cancel.disabled = True, False
         self.bar.value, self.bar.layout.visibility = 0.0, "visible"
+        self.skip.layout.display = ""
+        self.origin.value = text("find.program")
+        self.origin.layout.display = "" if task.of_program else "none"
         self.words.value = text("find.waiting")
+        self._on_told(0.0, text("find.waiting"))
         self._on_begin()
         threading.Thread(target=self._watch, args=(task,), daemon=True).start()
 
@@ -140,11 +155,21 @@ class Find(w.VBox):
         if minutes in map(str, MINUTES):
             self.minutes.value = int(minutes)
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Let the search that is shown end; what it found stays."""
         if self.task is not None:
-            self.cancel.disabled = True
+            self.cancel.disabled = self.skip.disabled = True
             self.words.value = text("work.stopping")
             self.task.cancel()
+
+    def _skip(self) -> None:
+        """Cancel the trial that runs, and only that."""
+        if self.task is not None and self._trial is not None:
+            self.skip.disabled, self._skipped = True, self._trial
+            try:
+                self.task.study.trial(self._trial).cancel()
+            except WorkbenchError as error:
+                self.words.value = f"<span class='wb-bad'>{escape(said(str(error)))}</span>"
 
     def _watch(self, task: Task) -> None:
         while not task.done():
@@ -162,8 +187,12 @@ class Find(w.VBox):
         """How far it is."""
         self.bar.value = facts["share"]
         self.time.value = escape(spent(facts))
+        if self.task is not None:  # or else another study is shown by now
+            self._on_told(facts["share"], text("work.stopping") if self.cancel.disabled else headline(facts))
         if self.cancel.disabled:
             return
+        self._trial = tried(facts)
+        self.skip.disabled = self._trial in (None, self._skipped)
         told = escape(doing(facts))
         if "hypervolume" in facts:
             told += " &middot; " + text("find.covers", share=f"{facts['hypervolume']:.0%}")
@@ -193,8 +222,11 @@ class Find(w.VBox):
         return best
 
     def _rest(self) -> None:
-        self.button.disabled, self.cancel.disabled = False, True
+        self.button.disabled, self.cancel.disabled, self.skip.disabled = False, True, True
+        self.skip.layout.display = self.origin.layout.display = "none"
         self.bar.layout.visibility = "hidden"
+        self._trial = self._skipped = None
+        self._on_told(None, "")
 
     def _offer(self, options: dict[str, Any], left: float | None) -> None:
         """Offer to go on for the time that is left."""

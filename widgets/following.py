@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import ipywidgets as w
 
@@ -36,8 +37,13 @@ def follow(panel: w.Widget, study: Callable[[], Study | None], changed: Callable
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _written(study: Study) -> float:
+def _written(study: Study) -> tuple[float, ...]:
+    """When its facts were written last, and when a search was begun."""
+    return tuple(_time(study.path / name) for name in ("study.db", "tasks/search.ticket.json"))
+
+
+def _time(path: Path) -> float:
     try:
-        return (study.path / "study.db").stat().st_mtime
+        return path.stat().st_mtime
     except OSError:  # what is left of the study says why, once it is looked at
         return 0.0

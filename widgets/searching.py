@@ -33,6 +33,17 @@ def spent(facts: dict[str, Any]) -> str:
     return text(key, elapsed=elapsed, budget=duration(told["seconds"]), done=trials)
 
 
+def headline(facts: dict[str, Any]) -> str:
+    """That a search runs, and how far it is, in a line."""
+    told = [text("work.search", share=f"{facts['share']:.0%}"), spent(facts)]
+    return " · ".join(filter(None, told))
+
+
+def tried(facts: dict[str, Any]) -> int | None:
+    """The number of the trial that a search carries out right now; None where it does something else."""
+    return facts.get("number") if facts.get("doing") == "trial" else None
+
+
 def front(facts: dict[str, Any]) -> str:
     """Which trials no other beats so far, and the best of them; "" where there is none yet."""
     numbers = facts.get("front") or []

@@ -28,6 +28,10 @@ class WorkBar(w.HBox):
         Called with the job that runs, about once a second.
     move : callable, optional
         Lets a job that waits run so many places later, or earlier; tells whether it could.
+    show : callable, optional
+        Shows the search that `search` told of.
+    stop : callable, optional
+        Stops it.
     """
 
     def __init__(
@@ -35,9 +39,12 @@ class WorkBar(w.HBox):
         on_done: Callable[[Job], None],
         on_progress: Callable[[Job], None] = lambda job: None,
         move: Callable[[Job, int], bool] = lambda job, by: False,
+        show: Callable[[], None] = lambda: None,
+        stop: Callable[[], None] = lambda: None,
     ):
         self._on_done, self._on_progress, self._move = on_done, on_progress, move
         self._jobs: list[Job] = []
+        self._share: float | None = None  # of a search's budget that is spent, where one runs
         self._watching = threading.Lock()
         self.bar = w.FloatProgress(min=0, max=1, layout=w.Layout(width="110px", height="14px"))
         self.text = w.HTML(text("work.none"), layout=w.Layout(flex="1", min_width="0"))
@@ -55,7 +62,14 @@ class WorkBar(w.HBox):
         self.up.on_click(lambda _: self._reorder(-1))
         self.down.on_click(lambda _: self._reorder(1))
         self.waiting.observe(lambda _: self._ends(), "value")
-        super().__init__([self.bar, self.text, self.waiting, self.up, self.down, self.remove, self.cancel])
+        self.to_search, self.stop_search = (
+            w.Button(description=text(key), tooltip=text(f"{key}.help"), layout=w.Layout(width="auto", display="none"))
+            for key in ("work.search.show", "work.search.stop")
+        )
+        self.to_search.on_click(lambda _: show())
+        self.stop_search.on_click(lambda _: stop())
+        queue = [self.waiting, self.up, self.down, self.remove, self.cancel]
+        super().__init__([self.bar, self.text, *queue, self.to_search, self.stop_search])
         self.add_class("wb-work")
         self._rest()
 
@@ -67,11 +81,28 @@ class WorkBar(w.HBox):
         self._list()
         threading.Thread(target=self._follow, daemon=True).start()
 
+    def search(self, share: float | None, words: str = "") -> None:
+        """Tell of a search: what share of its budget is spent, and a line of words; None where none runs.
+
+        It has the bar where no trial is followed, else it is named beside the trial. To cancel the trial is not to stop
+        the search: that has a button of its own.
+        """
+        was, self._share = self._share, share
+        if share is was is None:
+            return
+        for part in (self.to_search, self.stop_search):
+            part.layout.display = "none" if share is None else ""
+        if not self._jobs:
+            self._rest()
+            self.text.value = text("work.none") if share is None else escape(words)
+
     def restate(self) -> None:
         """Say it in the language in use."""
         self.cancel.description, self.cancel.tooltip = text("work.cancel"), text("work.cancel.help")
         self.waiting.tooltip, self.remove.tooltip = text("work.waiting.help"), text("work.remove")
         self.up.tooltip, self.down.tooltip = text("work.sooner"), text("work.later")
+        for part, key in ((self.to_search, "work.search.show"), (self.stop_search, "work.search.stop")):
+            part.description, part.tooltip = text(key), text(f"{key}.help")
         if not self._jobs:
             self.text.value = text("work.none")
 
@@ -113,11 +144,16 @@ class WorkBar(w.HBox):
         self._list()
 
     def _rest(self) -> None:
-        """Nothing runs: there is nothing to stop."""
-        self.cancel.disabled, self.bar.value = True, 0
+        """No trial runs: there is none to stop. A search may run between its trials."""
+        self.cancel.disabled, self.bar.value = True, self._share or 0.0
         self._list()
-        self.bar.layout.visibility = self.cancel.layout.visibility = "hidden"
-        self.remove_class("wb-busy")
+        self.cancel.layout.visibility = "hidden"
+        if self._share is None:
+            self.bar.layout.visibility = "hidden"
+            self.remove_class("wb-busy")
+        else:
+            self.bar.layout.visibility = "visible"
+            self.add_class("wb-busy")
 
     def _stop(self) -> None:
         if self._jobs:
@@ -159,6 +195,8 @@ class WorkBar(w.HBox):
         trial = job.trial()
         last = trial.last_progress
         waiting = " &middot; " + text("work.more", count=len(self.waiting.options)) if self.waiting.options else ""
+        if self._share is not None:
+            waiting += " &middot; " + text("work.search", share=f"{self._share:.0%}")
         if not last:
             key = "work.starting" if trial.state == "running" else "work.waiting"
             self.text.value = text(key, number=trial.number) + waiting

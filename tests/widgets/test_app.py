@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from widgets import Workbench
-from workbench import Dataset, Distill, Prune, Quantize, Recipe, Study
+from workbench import Cancelled, Dataset, Distill, Prune, Quantize, Recipe, Study
+from workbench.tickets import shown
 
 
 def opened(study: Study, digits: Dataset, path: Path) -> Workbench:
@@ -205,3 +207,23 @@ def test_a_study_whose_folder_is_gone_is_said_without_anybody_touching_the_page(
     shutil.rmtree(app.study.path)
     wait_until(lambda: "can't be read or written: unable to open database file" in said(app))
     closed(app)
+
+
+def test_a_search_that_a_program_begins_is_seen_on_an_open_page_and_stopped_from_its_top(app, wait_until):
+    app.finding.selected_index = None
+    heard: list[str] = []
+
+    def work(told):
+        while True:  # until the page stops it
+            told({"share": 0.25, "message": "Measuring the baseline", "spent": None})
+            heard[:] = [app.work.text.value]
+            if "25%" in heard[0] and not app.find.cancel.disabled:
+                app.work.stop_search.click()
+            time.sleep(0.05)
+
+    with pytest.raises(Cancelled):
+        shown(app.study, "search", work, options={"budget": "5 min"})
+    assert heard and app.finding.selected_index == 0
+    wait_until(lambda: not app.find.button.disabled)
+    assert app.work.text.value == "Nothing is running."
+    assert "was stopped" in app.find.words.value

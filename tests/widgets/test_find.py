@@ -11,7 +11,7 @@ import pytest
 from widgets.find import AIMS, Find
 from widgets.searching import doing
 from widgets.words import recipe_words
-from workbench import Cancelled, Dataset, Distill, Prune, Recipe, Study, WorkbenchError
+from workbench import Cancelled, Dataset, Distill, Prune, Recipe, Study, WorkbenchError, tickets
 from workbench.search.goals import QUANTITIES
 from workbench.tasks import Task, begin
 
@@ -204,6 +204,63 @@ def test_a_search_whose_process_was_killed_is_gone_on_with_for_what_is_left(mine
     assert asked.options == {**ASKED, "budget": "450 s"}  # type: ignore[attr-defined]
     asked.future.set_result(FOUND)  # type: ignore[attr-defined]
     settled(panel)
+
+
+def test_a_search_of_a_program_is_shown_and_stopped_as_one_of_a_page(mine: Study, wait_until: Any) -> None:
+    tickets.begin(mine, "search", {"objectives": ["macs"], "budget": "30 trials"}, program=True)
+    told(mine, "json", **FACTS, spent={**SPENT, "seconds": None, "trials": 30}, best=2)
+    panel = reloaded(mine)
+    assert panel.origin.layout.display == "" and "from Python or the command line" in panel.origin.value
+    wait_until(lambda: panel.bar.value == 0.25 and "The best so far is trial 2." in panel.words.value)
+    assert panel.time.value == "Trials: 3 of 30, in 2 min 30 s"
+    panel.cancel.click()
+    assert (mine.path / "tasks" / "search.cancel").exists()
+    ticket = json.loads((mine.path / "tasks" / "search.ticket.json").read_text())
+    told(mine, "result.json", began=ticket["began"], found={**FOUND, "stopped": True})
+    settled(panel)
+    assert panel.origin.layout.display == "none" and panel.go_on.layout.display == ""
+    panel.go_on.click()
+    assert panel._start.options == {"objectives": ["macs"], "budget": "30 trials"}  # type: ignore[attr-defined]
+    panel._start.future.set_result(FOUND)  # type: ignore[attr-defined]
+    settled(panel)
+
+
+def test_only_the_trial_that_runs_is_skipped(mine: Study, wait_until: Any) -> None:
+    begin(mine, "search", ASKED)
+    numbers = [mine.storage.add(recipe.to_dict(), recipe.hash).number for recipe in (Recipe(), Recipe([Prune()]))]
+    trying = {**FACTS, "doing": "trial", "recipe": Recipe([Prune()]).to_dict()}
+    told(mine, "json", **{**trying, "doing": "look"})
+    panel = reloaded(mine)
+    wait_until(lambda: panel.bar.value == 0.25)
+    assert panel.skip.layout.display == "" and panel.skip.disabled
+    told(mine, "json", **trying, number=numbers[1])
+    wait_until(lambda: not panel.skip.disabled)
+    panel.skip.click()
+    assert panel.skip.disabled and not panel.cancel.disabled
+    assert [mine.trial(number).state for number in numbers] == ["waiting", "cancelled"]
+    assert not (mine.path / "tasks" / "search.cancel").exists()
+    told(mine, "json", **trying, number=numbers[0])
+    wait_until(lambda: not panel.skip.disabled)
+    panel.cancel.click()
+    assert panel.skip.disabled
+    panel.about(None)
+    assert panel.skip.layout.display == "none"
+
+
+def test_the_bar_over_work_under_way_is_told_from_the_beginning_to_the_end(mine: Study, wait_until: Any) -> None:
+    begin(mine, "search", ASKED)
+    heard: list[tuple[float | None, str]] = []
+    panel = reloaded(mine, on_told=lambda share, words: heard.append((share, words)))
+    assert heard[-1] == (0.0, "The search waits for a worker to be ready…")
+    told(mine, "json", **FACTS, spent=SPENT)
+    line = "A search runs: 25% of its budget is spent · Time: 2 min 30 s of 10 min, 3 trials"
+    wait_until(lambda: heard[-1] == (0.25, line))
+    panel.stop()
+    wait_until(lambda: heard[-1] == (0.25, "Stopping…"))
+    ticket = json.loads((mine.path / "tasks" / "search.ticket.json").read_text())
+    told(mine, "result.json", began=ticket["began"], cancelled=True)
+    settled(panel)
+    assert heard[-1] == (None, "")
 
 
 def test_a_search_of_another_study_is_not_shown(mine: Study, study: Study) -> None:

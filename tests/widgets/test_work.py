@@ -73,6 +73,40 @@ def test_jobs_are_followed_one_after_the_other_and_cancel_stops_only_what_runs(b
     assert [job.trial().state for job in jobs] == ["cancelled", "failed", "failed"]
 
 
+def test_a_search_has_the_bar_between_its_trials_with_a_way_to_it_and_a_stop_of_its_own():
+    pressed: list[str] = []
+    bar = WorkBar(lambda job: None, show=lambda: pressed.append("show"), stop=lambda: pressed.append("stop"))
+    assert bar.to_search.layout.display == bar.stop_search.layout.display == "none"
+    bar.search(0.25, "A search runs & goes on")
+    assert (bar.text.value, bar.bar.value, bar.bar.layout.visibility) == (
+        "A search runs &amp; goes on",
+        0.25,
+        "visible",
+    )
+    assert bar.to_search.layout.display == bar.stop_search.layout.display == ""
+    assert bar.cancel.disabled  # which is for trials
+    bar.to_search.click()
+    bar.stop_search.click()
+    assert pressed == ["show", "stop"]
+    bar.search(None)
+    assert (bar.text.value, bar.bar.layout.visibility) == ("Nothing is running.", "hidden")
+    assert bar.to_search.layout.display == bar.stop_search.layout.display == "none"
+
+
+def test_beside_a_trial_the_search_is_named_and_cancel_means_the_trial(bar, done, workers, lenet, wait_until):
+    job = workers.submit(lenet, LONG)
+    bar.watch(job)
+    bar.search(0.25, "A search runs")
+    wait_until(lambda: re.match(PROGRESS + ".* A search runs: 25% of its budget is spent", bar.text.value))
+    bar.cancel.click()
+    wait_until(lambda: done)
+    assert job.trial().state == "cancelled"
+    assert bar.text.value.startswith(f"Trial {job.number}: cancelled")
+    assert bar.bar.value == 0.25 and bar.bar.layout.visibility == "visible"
+    bar.search(0.3, "A search runs")
+    assert bar.text.value == "A search runs"
+
+
 def test_a_reason_is_shown_as_text_and_never_as_part_of_the_page(bar, done, workers, lenet, wait_until):
     job = workers.submit(lenet, FAILING)
     bar.watch(job)
