@@ -148,6 +148,7 @@ class WorkBar(w.HBox):
         self.cancel.disabled, self.bar.value = True, self._share or 0.0
         self._list()
         self.cancel.layout.visibility = "hidden"
+        self.cancel.layout.display = "" if self._share is None else "none"  # room for the words
         if self._share is None:
             self.bar.layout.visibility = "hidden"
             self.remove_class("wb-busy")
@@ -170,6 +171,7 @@ class WorkBar(w.HBox):
             self._list()
             self.cancel.disabled = False
             self.bar.layout.visibility = self.cancel.layout.visibility = "visible"
+            self.cancel.layout.display = ""
             self.add_class("wb-busy")
             try:
                 while not job.done():

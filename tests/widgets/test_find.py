@@ -253,7 +253,7 @@ def test_the_bar_over_work_under_way_is_told_from_the_beginning_to_the_end(mine:
     panel = reloaded(mine, on_told=lambda share, words: heard.append((share, words)))
     assert heard[-1] == (0.0, "The search waits for a worker to be ready…")
     told(mine, "json", **FACTS, spent=SPENT)
-    line = "A search runs: 25% of its budget is spent · Time: 2 min 30 s of 10 min, 3 trials"
+    line = "A search runs: 25% of its budget · Time: 2 min 30 s of 10 min, 3 trials"
     wait_until(lambda: heard[-1] == (0.25, line))
     panel.stop()
     wait_until(lambda: heard[-1] == (0.25, "Stopping…"))

@@ -97,7 +97,7 @@ def test_beside_a_trial_the_search_is_named_and_cancel_means_the_trial(bar, done
     job = workers.submit(lenet, LONG)
     bar.watch(job)
     bar.search(0.25, "A search runs")
-    wait_until(lambda: re.match(PROGRESS + ".* A search runs: 25% of its budget is spent", bar.text.value))
+    wait_until(lambda: re.match(PROGRESS + ".* A search runs: 25% of its budget", bar.text.value))
     bar.cancel.click()
     wait_until(lambda: done)
     assert job.trial().state == "cancelled"
