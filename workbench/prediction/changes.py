@@ -1,0 +1,137 @@
+"""A model changed for a moment as a recipe would change it: in milliseconds, as nothing is cut or calibrated."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from workbench.prediction.prospect import COSTLY, Prospect
+from workbench.pruning.weights import prunable
+from workbench.quantization.grids import weight_grid
+from workbench.quantization.layers import weight_name, weighted
+from workbench.sensitivity import BITS
+from workbench.steps import Prune
+
+HARMLESS = 8  # bits
+MOST = 2_000_000  # weights whose rounded forms are kept
+SINGLE = ("weight", "n:m")
+MAGNITUDES = ("l1", "l2")
+Change = tuple[str, Callable[[], AbstractContextManager[None]]]
+
+
+class Changes:
+    """What recipes without training do to a module, where that is known beforehand.
+
+    Channels that would go are not taken in by the layers that follow, which comes to the same. Weights are set to zero
+    by their magnitude, and rounded to the nearest values of a grid for each output channel, whatever the recipe's own
+    way of rounding is.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The study's, or a copy in another layout; changed only while a change is entered.
+    """
+
+    def __init__(self, module: nn.Module):
+        self._module = module
+        self._weights = {name: module.get_parameter(name) for name in prunable(module)}
+        self._sorted: dict[str, Tensor] = {}
+        self._rounded: dict[tuple[str, int], Tensor] = {}
+        if sum(weight.numel() for weight in self._weights.values()) <= MOST:
+            for layer in weighted(module):
+                weight = module.get_parameter(weight_name(layer)).detach()
+                for bits in BITS:
+                    if bits < HARMLESS:
+                        self._rounded[layer, bits] = weight_grid(weight, bits).nearest(weight)
+
+    def of(self, prospect: Prospect) -> Change | None:
+        """What names a recipe's change, and what enters it; None where there is none, or it isn't known beforehand."""
+        if prospect.fresh or prospect.student or prospect.shared is not None:
+            return None
+        steps = [step for step in prospect.steps if isinstance(step, Prune)]
+        zeroing, cutting = ([s for s in steps if (s.granularity in SINGLE) is single] for single in (True, False))
+        bits = {name: width for name, width in prospect.bits.items() if width < HARMLESS}
+        parts: list[Change | None] = [self._zeroed(step) for step in zeroing]
+        parts += [self._roundings(bits)] if bits else []
+        parts += [self._cut(step, prospect) for step in cutting]
+        if not parts or len(zeroing) > 1 or len(cutting) > 1 or None in parts:
+            return None
+        known = [part for part in parts if part is not None]
+
+        @contextmanager
+        def entered() -> Iterator[None]:
+            with ExitStack() as stack:
+                for _, enter in known:
+                    stack.enter_context(enter())
+                yield
+
+        return " | ".join(name for name, _ in known), entered
+
+    def _zeroed(self, step: Prune) -> Change | None:
+        plain = step.target == "none" and not step.threshold and not step.layers and step.block_size == 1
+        if step.granularity != "weight" or step.importance not in MAGNITUDES or not plain:
+            return None
+        names = ["", *self._weights] if step.scope == "global" else list(self._weights)
+        thresholds = {name: self._threshold(name, step.ratio) for name in (names[:1] if names[0] == "" else names)}
+
+        def enter() -> AbstractContextManager[None]:
+            return self._with(
+                {
+                    name: weight * (weight.abs() > thresholds.get(name, thresholds.get("", 0.0)))
+                    for name, weight in self._weights.items()
+                }
+            )
+
+        return f"{step.scope} {step.ratio}", enter
+
+    def _threshold(self, name: str, ratio: float) -> float:
+        """The magnitude that so many of a weight's numbers don't exceed; of all weights for the name ""."""
+        if name not in self._sorted:
+            parts = [self._weights[name]] if name else list(self._weights.values())
+            self._sorted[name] = torch.cat([part.detach().abs().flatten() for part in parts]).sort().values
+        ordered, gone = self._sorted[name], round(ratio * len(self._sorted[name]))
+        return float(ordered[gone - 1]) if gone else -1.0
+
+    def _roundings(self, bits: dict[str, int]) -> Change | None:
+        if any((layer, width) not in self._rounded for layer, width in bits.items()):
+            return None
+
+        def enter() -> AbstractContextManager[None]:
+            now = {layer: self._module.get_parameter(weight_name(layer)) for layer in bits}  # zeros stay zeros
+            return self._with(
+                {weight_name(n): torch.where(now[n] == 0, now[n], self._rounded[n, width]) for n, width in bits.items()}
+            )
+
+        return " ".join(f"{layer}:{width}" for layer, width in sorted(bits.items())), enter
+
+    def _cut(self, step: Prune, prospect: Prospect) -> Change | None:
+        if step.granularity not in ("channel", "mlp") or step.importance in ("random", *COSTLY):
+            return None
+        structure = prospect.outline.structure(step.granularity, step.importance)
+        if structure is None or step.scope == "latency":
+            return None
+
+        @contextmanager
+        def enter() -> Iterator[None]:
+            with ExitStack() as stack:
+                for group, score in zip(structure.groups, structure.scores, strict=True):
+                    if gone := group.units - prospect.cut["channel", group.name]:
+                        stack.enter_context(group.without(self._module, *score.argsort(stable=True)[:gone].tolist()))
+                yield
+
+        left = " ".join(f"{name}={kept}" for (_, name), kept in sorted(prospect.cut.items()))
+        return f"{step.importance} {left}", enter
+
+    @contextmanager
+    def _with(self, weights: dict[str, Tensor]) -> Iterator[None]:
+        """Other weights, for a while."""
+        before = {name: self._module.get_parameter(name).detach().clone() for name in weights}
+        with torch.no_grad():
+            for name, weight in weights.items():
+                self._module.get_parameter(name).copy_(weight)
+            try:
+                yield
+            finally:
+                for name, weight in before.items():
+                    self._module.get_parameter(name).copy_(weight)
