@@ -92,9 +92,12 @@ class WorkBar(w.HBox):
             return
         for part in (self.to_search, self.stop_search):
             part.layout.display = "none" if share is None else ""
-        if not self._jobs:
-            self._rest()
-            self.text.value = text("work.none") if share is None else escape(words)
+        if not self._jobs and self._watching.acquire(blocking=False):  # else a trial begins just now
+            try:
+                self._rest()
+                self.text.value = text("work.none") if share is None else escape(words)
+            finally:
+                self._watching.release()
 
     def restate(self) -> None:
         """Say it in the language in use."""

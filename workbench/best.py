@@ -155,18 +155,21 @@ def best_runtime(
             except WorkbenchError as error:
                 tried.append(Tried(runtime.name, left_out=str(error)))
                 continue
-            timing = _timed(load[first.name], load[runtime.name], start.size_bytes + found.size_bytes, each)
+            timing = _timed(
+                load[first.name], load[runtime.name], loads_of(start.size_bytes + found.size_bytes, device), each
+            )
             tried.append(replace(found, latency=timing.second, speedup=timing.speedup))
             start, machine = replace(start, latency=timing.first), timing.machine
         if start.latency is None:  # it is alone: timed against itself
-            timing = _timed(load[first.name], load[first.name], 2 * start.size_bytes, LEAST_SECONDS)
+            timing = _timed(load[first.name], load[first.name], loads_of(2 * start.size_bytes, device), LEAST_SECONDS)
             start, machine = replace(start, latency=timing.first), timing.machine
         ranked = _by_speed([start, *(t for t in tried if t.latency)])
         margin = None
         if len(ranked) > 1:
             report(share=len(others) / (len(others) + 1), name="Best", message="The fastest two against each other")
             one, two = ranked[:2]
-            timing = _timed(load[two.runtime], load[one.runtime], one.size_bytes + two.size_bytes, most_seconds())
+            loads = loads_of(one.size_bytes + two.size_bytes, device)
+            timing = _timed(load[two.runtime], load[one.runtime], loads, most_seconds())
             margin, machine = timing.speedup, timing.machine
             if margin.value < 1:
                 ranked[:2] = ranked[1::-1]
@@ -201,11 +204,11 @@ def _prepared(subject: Subject, runtime: Runtime, folder: Path, threads: int, de
     return Tried(runtime.name, runtime.version() or "", None, None, path.stat().st_size, spent, "", note), load
 
 
-def _timed(first: Load, second: Load, size_bytes: int, seconds: float) -> Paired:
+def _timed(first: Load, second: Load, loads: int, seconds: float) -> Paired:
     def both() -> tuple[Run, Run]:
         return first(), second()
 
-    return paired(*both(), reload=both, loads=loads_of(size_bytes), seconds=seconds)
+    return paired(*both(), reload=both, loads=loads, seconds=seconds)
 
 
 def _by_speed(tried: list[Tried]) -> list[Tried]:

@@ -179,7 +179,7 @@ def over_loads(
     float
         The reach of the 95 % interval of the mean to each side, as a logarithm.
     float
-        The standard deviation from load to load, as it is estimated.
+        The standard deviation from load to load, as it is estimated: without the noise of each load's own figures.
     """
     logs = np.log(np.asarray(values, float))
     names, each = np.unique(loads, return_inverse=True)
@@ -189,12 +189,15 @@ def over_loads(
     def reach(variance: float, freedom: int) -> float:
         return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(variance / len(names)))
 
+    def moderated(variance: float) -> float:
+        return float((weight * spread**2 + (len(names) - 1) * variance) / freedom)
+
     freedom = weight + len(names) - 1
-    variance = (weight * spread**2 + (len(names) - 1) * own) / freedom
-    found = reach(variance, freedom)
+    found = reach(moderated(own), freedom)
     if len(names) >= ENOUGH_LOADS:
         found = max(found, reach(own, len(names) - 1))
-    return np.exp(logs - medians[each] + medians.mean()), found, float(np.sqrt(variance))
+    noise = sum(_variance_of_median(logs[each == index]) for index in range(len(names))) / len(names)
+    return np.exp(logs - medians[each] + medians.mean()), found, float(np.sqrt(moderated(max(0.0, float(own) - noise))))
 
 
 def _variance_of_median(values: np.ndarray) -> float:

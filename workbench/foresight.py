@@ -182,13 +182,14 @@ class Foresight:
             not measured here.
         """
         from workbench.search.budget import in_words
+        from workbench.search.goals import number
         from workbench.search.outcome import Outcome
         from workbench.search.search import search
         from workbench.tickets import shown
 
         asked = {
             "objectives": [objectives] if isinstance(objectives, str) else list(objectives),
-            "constraints": dict(constraints or {}),
+            "constraints": {name: number(name, limit) for name, limit in dict(constraints or {}).items()},
             "budget": in_words(budget),
             "space": dict(space) if space else None,
             "sampler": sampler,

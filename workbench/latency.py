@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import psutil
 from pydantic import BaseModel, ConfigDict
 
 from workbench.estimates import Estimate, over_loads, over_time
@@ -19,7 +20,8 @@ LEAST_SECONDS = 1.6
 LEAST_BLOCKS = 12
 LOADS = 8  # of both files, at most
 LOADING = 0.25  # of the time may go into it
-HELD = 2**28  # bytes of files that are held in memory for it
+HELD = 2**28  # bytes that more loads may take: of files, and of memory
+LEAST_OF_LOAD = 3  # blocks
 LOADED = 0.012  # of a speed-up's logarithm, the spread from load to load on the machines where it was measured
 BUSY = 0.1  # the same, from measurement to measurement, while others took all processors
 GROWTH = 1.2  # of the number of blocks between two looks at the interval: rare looks keep it honest
@@ -55,7 +57,7 @@ class Paired:
     seconds : float
         How long it took.
     precise : bool
-        Whether the speed-up's interval became as narrow as was asked.
+        Whether the speed-up's interval became as narrow as was asked, what loads differ by left out.
     noise : float
         Spread (interquartile range over median) of the first's block medians.
     drift : float
@@ -113,9 +115,12 @@ def cuda_clock(run: Run) -> float:
     return float(start.elapsed_time(end)) / 1e3
 
 
-def loads_of(size_bytes: int) -> int:
-    """How often files of so many bytes together are loaded for a timing: fewer times where they are large."""
-    return min(LOADS, max(1, HELD // max(1, size_bytes)))
+def loads_of(size_bytes: int, device: str = "cpu") -> int:
+    """How often files of so many bytes together are loaded for a timing: fewer times where they are large.
+
+    On a GPU once, as nobody can tell here how much of its memory that takes.
+    """
+    return min(LOADS, max(1, HELD // max(1, size_bytes))) if device == "cpu" else 1
 
 
 def paired(
@@ -143,26 +148,30 @@ def paired(
     reload : callable, optional
         Loads both anew and gives what runs them. Without it the interval allows for what is usual.
     loads : int
-        At most so many, the first included; a quarter of the time may go into it.
+        At most so many, the first included: fewer where that takes more than a quarter of the time or much memory, or
+        leaves less than three blocks for each.
     seconds : float
         It ends when these are spent, but not before 12 blocks; `budget` if left out.
     precision : float
-        On a quiet machine it ends when the 95 % interval of the speed-up reaches less than this share to both sides.
+        On a quiet machine it ends when the 95 % interval of the speed-up reaches less than this share to both sides,
+        what loads differ by left out, as more blocks don't change that.
     clock : callable
         Runs a callable and returns the seconds that it took.
     report : callable
         Told the share done; may raise `Cancelled`.
     """
     seconds = budget() if seconds is None else seconds
-    repeats = [_warm_up(run) for run in (first, second)]
+    each = [_warm_up(run) for run in (first, second)]
+    repeats = [max(1, round(BLOCK_SECONDS / call)) for call in each]
+    blocks = max(LEAST_BLOCKS, seconds / sum(n * call for n, call in zip(repeats, each, strict=True)))
     watch, began, look = Watch(), time.perf_counter(), LEAST_BLOCKS
-    pairs = [(first, second), *_loaded(reload, loads - 1, began + seconds * LOADING)]
+    most = min(loads, int(blocks / LEAST_OF_LOAD)) - 1
+    pairs = [(first, second), *_loaded(reload, most, began + seconds * LOADING)]
     began = max(began, time.perf_counter() - seconds * LOADING)  # what a slow load takes longer is not lost
     calls: list[list[np.ndarray]] = [[], []]
     cpu: list[list[float]] = [[], []]
     precise = sure = False
     spent, message = 0.0, "Timing against the baseline"
-    began = max(began, time.perf_counter() - seconds * LOADING)
     while not sure and (spent < seconds or len(cpu[0]) < LEAST_BLOCKS):
         round_, place = divmod(len(cpu[0]), len(pairs))
         for which in (0, 1) if (round_ + place) % 2 == 0 else (1, 0):
@@ -182,8 +191,10 @@ def paired(
 
 
 def _loaded(reload: Callable[[], Pair] | None, most: int, until: float) -> Iterator[Pair]:
-    """More loads of both, warm, as long as there is time."""
-    while reload is not None and most > 0 and time.perf_counter() < until:
+    """More loads of both, warm, as long as there is time and they don't take much memory."""
+    process = psutil.Process()
+    allowed = process.memory_info().rss + HELD
+    while reload is not None and most > 0 and time.perf_counter() < until and process.memory_info().rss < allowed:
         pair = reload()
         for run in pair:
             _warm_up(run, BLOCK_SECONDS)
@@ -249,11 +260,10 @@ def _medians(blocks: list[np.ndarray]) -> np.ndarray:
     return np.array([np.median(block) for block in blocks])
 
 
-def _warm_up(run: Run, seconds: float = WARMUP_SECONDS) -> int:
-    """Run it for a while; returns how often it runs in a block."""
+def _warm_up(run: Run, seconds: float = WARMUP_SECONDS) -> float:
+    """Run it for a while; returns the seconds that a run takes."""
     start, count = time.perf_counter(), 0
     while count < 2 or time.perf_counter() - start < seconds:
         run()
         count += 1
-    each = (time.perf_counter() - start) / count
-    return max(1, round(BLOCK_SECONDS / each))
+    return (time.perf_counter() - start) / count

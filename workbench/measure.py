@@ -187,7 +187,7 @@ def _timed(
     return paired(
         *(reload() if baseline else [partial(session, inputs)] * 2),
         reload=reload if baseline else None,
-        loads=loads_of(2 * (baseline or artifact).stat().st_size),
+        loads=loads_of(2 * (baseline or artifact).stat().st_size, setting.device),
         seconds=setting.seconds,
         clock=cuda_clock if on_gpu else wall_clock,
         report=report,

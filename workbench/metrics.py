@@ -38,7 +38,7 @@ class Conditions(BaseModel):
     seconds: float = 0.0
     """How long the timing took."""
     precise: bool = True
-    """Whether the interval became as narrow as was asked before the time was spent."""
+    """Whether the interval became as narrow as was asked before the time was spent, what loads differ by left out."""
     cpu_share: float | None = None
     """Processor seconds in a second of the artifact's runs."""
     machine: Machine = Machine()

@@ -189,14 +189,16 @@ def _measured(study: "Study", done: list["Trial"]) -> list[str]:
     processors = sorted({t.metrics.conditions.processor for t in done if t.metrics and t.metrics.conditions})
     samples = max(t.metrics.samples for t in done if t.metrics)
     threads = f"{study.threads} thread{'s' * (study.threads > 1)} of {', '.join(processors) or study.device}"
+    often = max((t.metrics.conditions.loads for t in done if t.metrics and t.metrics.conditions), default=1)
+    loaded = f" Both files are loaded up to {often} times for it, as one load is a little faster than another."
+    loaded = loaded if often > 1 else ""
     opened = f"{study.test_openings} time{'s' * (study.test_openings != 1)}"
     return [
         f"Every figure comes from running the exported file ({study.runtime.suffix}) in {study.runtime.title}.",
         task_of(study.dataset).measured.format(samples=f"{samples:,}"),
         "Size: bytes of the file. What parameters times bits would give stands beside it, and is called theoretical.",
         f"Latency: baseline and trial in turns in one loop, for a batch of {study.batch} on {threads}. The speed-up is "
-        "their ratio with its 95 % interval; where that holds 1, there is no measurable change. Both files are loaded "
-        "several times for it, as one load of the same file is a little faster than another.",
+        f"their ratio with its 95 % interval; where that holds 1, there is no measurable change.{loaded}",
         f"The test split was opened {opened}; tuning never looks at it.",
     ]
 

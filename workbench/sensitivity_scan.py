@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from workbench import lines
 from workbench.errors import WorkbenchError
 from workbench.estimates import share_of
+from workbench.layout import channels_last
+from workbench.pruning.groups import Group
+from workbench.pruning.plan import replay
 from workbench.quantization.grids import weight_grid
 from workbench.quantization.layers import weighted
 from workbench.sensitivity import BITS, RATIOS, Point, Sensitivity
@@ -65,31 +68,32 @@ def sensitivity(
             "Try recipes instead: they are measured by this study's own score.",
         )
     outline = study.outline
-    module = swift(copy.deepcopy(study.module))
+    split = study.dataset.validation
+    inputs = torch.from_numpy(study.dataset.prepare(split.inputs[:SAMPLES]))
+    module = copy.deepcopy(study.module)
+    channels_last(module, inputs)
     layers = weighted(module)
     structure = outline.structure("channel", importance)
     if not layers and structure is None:
         raise WorkbenchError("This model has no layer to prune or to quantize.", "Give a model with such layers.")
-    split = study.dataset.validation
-    inputs = torch.from_numpy(study.dataset.prepare(split.inputs[:SAMPLES]))
     labels = torch.from_numpy(split.labels[:SAMPLES])
     store = _store(study, importance)
     expected = logits(module, inputs)
 
-    def judged() -> tuple[int, float, float]:
-        answers = logits(module, inputs)
+    def judged(changed: nn.Module) -> tuple[int, float, float]:
+        answers = logits(changed, inputs)
         error = F.kl_div(F.log_softmax(answers, 1), F.log_softmax(expected, 1), reduction="batchmean", log_target=True)
         moved = float((answers - expected).norm() / expected.norm().clamp_min(TINY))
         return int((answers.argmax(1) == labels).sum()), max(float(error), 0.0), moved
 
     store.start(int((expected.argmax(1) == labels).sum()), len(labels))
     assert store.baseline is not None
-    planned: list[tuple[str, str, float, AbstractContextManager[None]]] = []
+    planned: list[tuple[str, str, float, AbstractContextManager[nn.Module]]] = []
     for group, score in zip(structure.groups, structure.scores, strict=True) if structure else ():
         order = score.argsort(stable=True)
         for ratio in RATIOS:
             gone = min(round(group.units * ratio), group.units - group.least)
-            planned.append(("ratio", group.name, ratio, group.without(module, *order[:gone].tolist())))
+            planned.append(("ratio", group.name, ratio, _pruned(module, inputs[:2], group, order[:gone].tolist())))
     for name in layers:
         for width in bits:
             planned.append(("bits", name, width, _rounded(module, name, width)))
@@ -98,8 +102,8 @@ def sensitivity(
     for place, (kind, layer, value, change) in enumerate(planned):
         report(share=place / len(planned), message=f"Sensitivity: {layer}, {_said(kind, value)}")
         if not store.has(kind, layer, value, whole):
-            with change:
-                right, error, moved = judged()
+            with change as changed:
+                right, error, moved = judged(changed)
             store.add(Point(kind, layer, value, right, len(labels), error, moved))
     report(share=1.0, message="Sensitivity is known")
     return Sensitivity(tuple(store.points), store.baseline, importance, outline)
@@ -115,11 +119,6 @@ def _store(study: "Study", importance: str) -> "Store":
     from workbench.weights import weight_hash
 
     return Store(study.path / "sensitivity" / f"{weight_hash(study.module)[:16]}-{importance}.jsonl")
-
-
-def swift(module: nn.Module) -> nn.Module:
-    """The module itself, its convolutions in the layout that is fastest on processors (channels last)."""
-    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 @torch.no_grad()
@@ -161,14 +160,26 @@ class Store:
 
 
 @contextmanager
-def _rounded(module: nn.Module, name: str, bits: int) -> Iterator[None]:
+def _pruned(module: nn.Module, example: Tensor, group: Group, units: list[int]) -> Iterator[nn.Module]:
+    """The module without some units of a group: not taken in, where that comes to the same, or else really cut."""
+    if group.masked:
+        with group.without(module, *units):
+            yield module
+    else:
+        cut = copy.deepcopy(module)
+        replay(cut, example, [group.edit(sorted(units))])
+        yield cut
+
+
+@contextmanager
+def _rounded(module: nn.Module, name: str, bits: int) -> Iterator[nn.Module]:
     """The module with one layer rounded, all others as they were."""
     weight = module.get_submodule(name).get_parameter("weight")
     before = weight.detach().clone()
     with torch.no_grad():
         weight.copy_(weight_grid(weight, bits).nearest(weight))
         try:
-            yield
+            yield module
         finally:
             weight.copy_(before)
 

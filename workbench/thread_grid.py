@@ -120,7 +120,7 @@ def grid(
     for index, (count, batch) in enumerate(settings):
         report(share=index / len(settings), name="Grid", message=f"{count} threads, batch {batch}")
         load = partial(_loaded, first, second, count, device, inputs(batch))
-        timing = paired(*load(), reload=load, loads=loads_of(files), seconds=seconds)
+        timing = paired(*load(), reload=load, loads=loads_of(files, device), seconds=seconds)
         cells.append(Cell(count, batch, timing.second, timing.speedup))
     report(share=1.0, name="Grid", message="Done")
     return Grid(cells, reference, second[0].title)

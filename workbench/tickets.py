@@ -93,6 +93,7 @@ def shown(
     inside = _shown.set((study.path, name))
     try:
         found = work(here.told)
+        facts = plain(found)
     except Cancelled:
         here.end({"cancelled": True})
         raise
@@ -107,7 +108,7 @@ def shown(
         raise
     finally:
         _shown.reset(inside)
-    here.end({"found": plain(found)})
+    here.end({"found": facts})
     return found
 
 

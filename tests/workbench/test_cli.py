@@ -143,7 +143,11 @@ def test_export_writes_other_formats_with_code_that_runs_them(folder, command, t
     done = command("export", folder, 1, "--out", tmp_path, "--format", "torch", "--format", "safetensors")
     assert done.out.count("the same answer as the module on ") == 2
     names = {"pt2", "torch.py", "safetensors", "plan.yaml", "safetensors.py"}
-    assert {file.name for file in tmp_path.iterdir()} == {f"lenet5-mnist-1.{name}" for name in names}
+    helpers = {"lenet5_mnist_1_architecture.py", "planned.py"}
+    assert {file.name for file in tmp_path.iterdir()} == {f"lenet5-mnist-1.{name}" for name in names} | helpers
+    assert "lenet5-mnist-1.safetensors.py runs it, with planned.py and lenet5_mnist_1_architecture.py." in " ".join(
+        done.out.split()
+    )
     assert command("export", folder, 1, "--format", "tensorflow").status == 2
 
 

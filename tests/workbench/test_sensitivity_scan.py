@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from workbench import Cancelled, Dataset, Study
+from workbench.pruning.plan import replay
 from workbench.quantization.grids import weight_grid
 from workbench.sensitivity import BITS, RATIOS
-from workbench.sensitivity_scan import known_sensitivity, logits, sensitivity
+from workbench.sensitivity_scan import SAMPLES, known_sensitivity, logits, sensitivity
 from workbench.weights import weight_hash
 
 
@@ -81,3 +83,31 @@ def test_what_an_earlier_version_measured_loads_and_is_completed_only_where_it_i
     assert sensitivity(study).points == old.points  # as a search asks, which has no time to measure it all again
     assert study.sensitivity().points == new.points
     assert known_sensitivity(study).points == new.points  # type: ignore[union-attr]
+
+
+class Viewing(nn.Module):
+    """A network that flattens by `view`, as much code does, with a norm over several channels or without."""
+
+    def __init__(self, norm: bool = False):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Conv2d(1, 8, 5, 2), nn.Conv2d(8, 8, 3, 2)
+        self.norm, self.out = nn.GroupNorm(2, 8) if norm else nn.Identity(), nn.Linear(200, 10)
+
+    def forward(self, x):
+        x = self.second(torch.relu(self.norm(self.first(x))))
+        return self.out(x.view(x.size(0), -1))
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_its_layers_suffer_what_they_would_if_they_were_really_cut(norm, few_digits, tmp_path):
+    study = Study(Viewing(norm), few_digits, path=tmp_path)
+    found = sensitivity(study, bits=(8,))
+    structure = study.outline.structure("channel")
+    group, score = structure.groups[0], structure.scores[0]
+    point = next(p for p in found.points if (p.kind, p.layer, p.value) == ("ratio", group.name, 0.5))
+    cut = copy.deepcopy(study.module)
+    replay(cut, structure.example, [group.edit(sorted(score.argsort(stable=True)[: group.units // 2].tolist()))])
+    inputs = torch.from_numpy(few_digits.prepare(few_digits.validation.inputs[:SAMPLES]))
+    before, after = logits(study.module, inputs), logits(cut, inputs)
+    assert point.moved == pytest.approx(float((after - before).norm() / before.norm()), rel=1e-4)

@@ -56,7 +56,8 @@ def export(
         made = chosen.export(kind, out)
         runs = made.files[0].with_suffix(f".{kind}.py")
         runs.write_text(made.snippet, encoding="utf-8")
-        typer.echo(f"{made.sentence()} {runs.name} runs it.")
+        beside = " and ".join(helper.name for helper in made.helpers)
+        typer.echo(f"{made.sentence()} {runs.name} runs it{beside and f', with {beside}'}.")
     if format:
         return
     if chosen.artifact is None:

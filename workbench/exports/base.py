@@ -76,7 +76,7 @@ class Export(ABC):
     def snippet(self, trial: "Trial", stem: str) -> str:
         """Python code that, given prepared `inputs` (numpy, batch first), loads the files and computes `logits`."""
 
-    def helpers(self, trial: "Trial") -> dict[str, str]:
+    def helpers(self, trial: "Trial", stem: str) -> dict[str, str]:
         """Files of Python code that the snippet imports, written beside the model: their content by name."""
         return {}
 
@@ -123,7 +123,7 @@ class Export(ABC):
                 note = self._write(trial, files)
                 parity = self._parity(trial, files)
                 placed = tuple(Path(shutil.move(file, folder / file.name)) for file in files)
-            code = self.helpers(trial)
+            code = self.helpers(trial, stem)
             for name, text in code.items():
                 (folder / name).write_text(text, encoding="utf-8")
         except OSError as error:

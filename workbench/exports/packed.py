@@ -28,7 +28,7 @@ class PackedFile(Export):
     def snippet(self, trial: "Trial", stem: str) -> str:
         return PACKED.snippet(stem + PACKED.suffix)
 
-    def helpers(self, trial: "Trial") -> dict[str, str]:
+    def helpers(self, trial: "Trial", stem: str) -> dict[str, str]:
         return PACKED.helpers()
 
     def _write(self, trial: "Trial", files: tuple[Path, ...]) -> str:

@@ -3,6 +3,7 @@
 import copy
 import inspect
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,6 @@ model = load_planned({build}(), "{stem}.plan.yaml", "{stem}.safetensors")
 with torch.inference_mode():
     logits = model(torch.from_numpy(inputs))
 """
-ARCHITECTURE = "architecture.py"
 SEQUENTIAL = """
 from collections import OrderedDict
 
@@ -50,15 +50,16 @@ class SafetensorsPlan(Export):
     suffixes = (".safetensors", ".plan.yaml")
 
     def snippet(self, trial: "Trial", stem: str) -> str:
-        name, _ = _uncut(trial)
-        package, _, build = name.partition(":") if names_factory(name) else ("architecture", "", "build")
-        beside = f"the file {ARCHITECTURE} beside this one"
-        whose = beside if ARCHITECTURE in self.helpers(trial) else "your own code, which makes the model"
+        name, package, build, whose = _uncut(trial)[0], "architecture", "build", "your own code, which makes the model"
+        if names_factory(name):
+            package, _, build = name.partition(":")
+        elif (file := _module_name(stem)) + ".py" in self.helpers(trial, stem):
+            package, whose = file, f"the file {file}.py beside this one"
         return SNIPPET.format(stem=stem, package=package, build=build, whose=whose).lstrip("\n")
 
-    def helpers(self, trial: "Trial") -> dict[str, str]:
+    def helpers(self, trial: "Trial", stem: str) -> dict[str, str]:
         code = _architecture(trial)
-        return {"planned.py": inspect.getsource(planned)} | ({ARCHITECTURE: code} if code else {})
+        return {"planned.py": inspect.getsource(planned)} | ({_module_name(stem) + ".py": code} if code else {})
 
     def _write(self, trial: "Trial", files: tuple[Path, ...]) -> str:
         module = trial.module()
@@ -80,6 +81,11 @@ class SafetensorsPlan(Export):
                 "Export 'torch' or 'onnx' instead.",
             ) from error
         return lambda inputs: module.eval()(torch.from_numpy(inputs)).detach().numpy()
+
+
+def _module_name(stem: str) -> str:
+    """Of the file that makes the architecture: no other trial's, and none of the user's own."""
+    return re.sub(r"\W", "_", f"{stem}_architecture")
 
 
 def layers_of(module: "nn.Module") -> dict[str, dict[str, Any]]:
@@ -135,7 +141,7 @@ def _architecture(trial: "Trial") -> str:
     name, module = _uncut(trial)
     if names_factory(name):
         return ""
-    if type(module) is nn.Sequential and list(layers_of(module)) == [name for name, _ in module.named_children()]:
+    if type(module) is nn.Sequential and list(layers_of(module)) == list(module._modules):
         return SEQUENTIAL.format(names=list(layers_of(module))).lstrip("\n")
     zoo = MODELS.get(name)
     if zoo is None or not zoo.call:

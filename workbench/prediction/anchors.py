@@ -1,6 +1,7 @@
 """Anchor points: a few validation samples by which a recipe is judged in milliseconds, without carrying it out."""
 
 import copy
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,10 @@ import torch
 from sklearn.cluster import KMeans
 
 from workbench import lines
+from workbench.layout import channels_last
 from workbench.prediction.changes import Changes
 from workbench.prediction.prospect import Prospect
-from workbench.sensitivity_scan import logits, swift
+from workbench.sensitivity_scan import logits
 from workbench.threads import threads
 
 if TYPE_CHECKING:
@@ -43,8 +45,10 @@ class Anchors:
         split = study.dataset.validation
         self._labels = torch.from_numpy(split.labels[self.samples]).long()
         self._inputs = torch.from_numpy(study.dataset.prepare(split.inputs[self.samples]))
-        self._module = swift(copy.deepcopy(study.module))
+        self._module = copy.deepcopy(study.module)
+        channels_last(self._module, self._inputs)
         self._changes = Changes(self._module)
+        self._changing = threading.Lock()  # a page and a cell may ask at the same time
         self._path = study.path / "prediction" / "anchored.jsonl"
         self._known = {fact["change"]: fact["confidence"] for fact in lines.read(self._path)}
 
@@ -61,12 +65,13 @@ class Anchors:
         if change is None:
             return None
         key, enter = change
-        if key not in self._known:
-            with threads(1), enter():
-                self._known[key] = self._now()
-            if keep:
-                lines.append(self._path, {"change": key, "confidence": self._known[key]})
-        return self._known[key]
+        with self._changing:
+            if key not in self._known:
+                with threads(1), enter():
+                    self._known[key] = self._now()
+                if keep:
+                    lines.append(self._path, {"change": key, "confidence": self._known[key]})
+            return self._known[key]
 
     def _now(self) -> float:
         probabilities = logits(self._module, self._inputs).softmax(1)
@@ -90,7 +95,7 @@ def choose_anchors(study: "Study", observed: Sequence[Sequence[int]]) -> None:
     """
     path, macs = study.path / "prediction" / "anchors.jsonl", study.outline.whole_size.macs
     count = min(MOST, int(MACS / max(1, macs)))
-    if path.exists() or count < FEWEST or len(observed) < ENOUGH:
+    if any(lines.read(path)) or count < FEWEST or len(observed) < ENOUGH:
         return
     samples, weights = clustered(np.array(observed) / 1000, count)
     lines.append(path, {"samples": samples, "weights": weights})

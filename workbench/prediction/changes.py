@@ -14,7 +14,7 @@ from workbench.sensitivity import BITS
 from workbench.steps import Prune
 
 HARMLESS = 8  # bits
-MOST = 2_000_000  # weights whose rounded forms are kept
+LARGEST = 2_000_000  # weights: more aren't sorted and rounded in a moment
 SINGLE = ("weight", "n:m")
 MAGNITUDES = ("l1", "l2")
 Change = tuple[str, Callable[[], AbstractContextManager[None]]]
@@ -23,9 +23,9 @@ Change = tuple[str, Callable[[], AbstractContextManager[None]]]
 class Changes:
     """What recipes without training do to a module, where that is known beforehand.
 
-    Channels that would go are not taken in by the layers that follow, which comes to the same. Weights are set to zero
-    by their magnitude, and rounded to the nearest values of a grid for each output channel, whatever the recipe's own
-    way of rounding is.
+    Channels that would go are not taken in by the layers that follow, where that comes to the same. Weights are set to
+    zero by their magnitude, and rounded to the nearest values of a grid for each output channel, whatever the recipe's
+    own way of rounding is.
 
     Parameters
     ----------
@@ -38,7 +38,8 @@ class Changes:
         self._weights = {name: module.get_parameter(name) for name in prunable(module)}
         self._sorted: dict[str, Tensor] = {}
         self._rounded: dict[tuple[str, int], Tensor] = {}
-        if sum(weight.numel() for weight in self._weights.values()) <= MOST:
+        self._small = sum(weight.numel() for weight in self._weights.values()) <= LARGEST
+        if self._small:
             for layer in weighted(module):
                 weight = module.get_parameter(weight_name(layer)).detach()
                 for bits in BITS:
@@ -70,7 +71,7 @@ class Changes:
 
     def _zeroed(self, step: Prune) -> Change | None:
         plain = step.target == "none" and not step.threshold and not step.layers and step.block_size == 1
-        if step.granularity != "weight" or step.importance not in MAGNITUDES or not plain:
+        if step.granularity != "weight" or step.importance not in MAGNITUDES or not plain or not self._small:
             return None
         names = ["", *self._weights] if step.scope == "global" else list(self._weights)
         thresholds = {name: self._threshold(name, step.ratio) for name in (names[:1] if names[0] == "" else names)}
@@ -109,7 +110,7 @@ class Changes:
         if step.granularity not in ("channel", "mlp") or step.importance in ("random", *COSTLY):
             return None
         structure = prospect.outline.structure(step.granularity, step.importance)
-        if structure is None or step.scope == "latency":
+        if structure is None or step.scope == "latency" or not all(group.masked for group in structure.groups):
             return None
 
         @contextmanager

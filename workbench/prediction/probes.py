@@ -12,13 +12,14 @@ import torch
 from workbench import lines
 from workbench.carry_out import context_of
 from workbench.errors import WorkbenchError
+from workbench.layout import channels_last
 from workbench.prediction.anchors import choose_anchors
 from workbench.prediction.families import explored, families
 from workbench.prediction.prospect import COSTLY, follow
 from workbench.pruning.plan import replay
 from workbench.quantization.activations import rounded_inputs
 from workbench.recipe import Recipe
-from workbench.sensitivity_scan import SAMPLES, logits, swift
+from workbench.sensitivity_scan import SAMPLES, logits
 from workbench.steps import Prune, Quantize, ShareWeights
 from workbench.steps.base import Step, Work
 from workbench.steps.finetune import Training
@@ -96,9 +97,10 @@ def probe(study: "Study", recipe: Recipe, samples: int = SAMPLES) -> Probe:
                 step.apply(work, context_of(study, recipe.seed))
         inputs = torch.from_numpy(study.dataset.prepare(split.inputs[:samples]))
         with rounded_inputs(work.module, work.activations):
-            answers = logits(swift(work.module.float()), inputs)
+            channels_last(work.module.float(), inputs)
+            answers = logits(work.module, inputs)
     labels = torch.from_numpy(split.labels[:samples]).long()
-    sure = (1000 * answers.softmax(1).gather(1, labels[:, None])).round().int().flatten().tolist()
+    sure = (1000 * answers.softmax(1).gather(1, labels[:, None])).nan_to_num().round().int().flatten().tolist()
     return Probe(bare.to_dict(), int((answers.argmax(1) == labels).sum()), len(labels), tuple(sure))
 
 

@@ -67,6 +67,11 @@ class Group:
     shape: tuple = ()
     least: int = 1
 
+    @property
+    def masked(self) -> bool:
+        """Whether not taking units in comes to the same as removing them: not where a norm goes over all of them."""
+        return all(member.role != "norm" for member in self.members)
+
     def edit(self, units: list[int]) -> Edit:
         """The structural edit that removes these units, as plain data."""
         raise NotImplementedError  # abstract

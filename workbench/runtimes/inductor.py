@@ -35,7 +35,11 @@ OPTIONS = {
     "cpp.dynamic_threads": True,  # else the number of threads at this moment would be compiled in
     "aot_inductor.enable_line_tables": False,
 }
-ON_GPU = {"freezing": True, "aot_inductor.embed_kernel_binary": True}  # else kernels would be files beside the library
+ON_GPU = {
+    "freezing": True,
+    "aot_inductor.embed_kernel_binary": True,  # else kernels would be files beside the library
+    "aot_inductor.enable_line_tables": False,
+}
 
 
 class InductorSession(Session):
@@ -111,10 +115,11 @@ class Inductor(Runtime):
             )
 
     def snippet(self, filename: str) -> str:
+        where, there, back = ("GPU", ".cuda()", ".cpu()") if self.device == "cuda" else ("processor", "", "")
         return (
-            f"import torch  # pip install torch=={self.version()}, which compiled it for this kind of processor\n\n"
+            f"import torch  # pip install torch=={self.version()}, which compiled it for this kind of {where}\n\n"
             f'model = torch._inductor.aoti_load_package("{filename}")\n'
-            "with torch.inference_mode():\n    logits = model(torch.from_numpy(inputs))\n"
+            f"with torch.inference_mode():\n    logits = model(torch.from_numpy(inputs){there}){back}\n"
         )
 
     def _export(self, work: Work, example: np.ndarray, calibration: np.ndarray, path: Path) -> None:

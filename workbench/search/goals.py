@@ -159,7 +159,7 @@ class Goal:
         names = (objectives,) if isinstance(objectives, str) else tuple(dict.fromkeys(objectives))
         if not names:
             raise WorkbenchError("A search needs an objective.", f"Choose from: {', '.join(QUANTITIES)}.")
-        limits = {name: _number(name, limit) for name, limit in dict(limits or {}).items()}
+        limits = {name: number(name, limit) for name, limit in dict(limits or {}).items()}
         for name in (*names, *limits):
             quantity = lookup(QUANTITIES, name, "objective")
             if quantity.measured(baseline, baseline) is None:
@@ -234,7 +234,8 @@ def normalized(values: Sequence[float], goal: Goal, baseline: Metrics) -> list[f
     return out
 
 
-def _number(name: str, limit: object) -> float:
+def number(name: str, limit: object) -> float:
+    """A limit as a number; raises `WorkbenchError` where it is none."""
     try:
         return float(limit)  # type: ignore[arg-type]
     except (TypeError, ValueError):

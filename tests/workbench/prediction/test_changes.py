@@ -115,6 +115,6 @@ def test_what_is_not_known_beforehand_is_no_change(steps, study):
 
 
 def test_of_large_models_no_rounded_weights_are_kept(study, monkeypatch):
-    monkeypatch.setattr("workbench.prediction.changes.MOST", 1000)
+    monkeypatch.setattr("workbench.prediction.changes.LARGEST", 1000)
     assert _changed(study, Quantize(weight_bits=4, simulate=True)) is None
     assert _changed(study, Prune(ratio=0.5)) is not None
