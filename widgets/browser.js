@@ -113,11 +113,18 @@ function plotTool(button) {
 
 // While the plots fill the screen they take its height, too.
 function stretch() {
-  for (const panel of document.querySelectorAll(".wb-plot")) for (const { model } of figures(panel)) {
-    const full = document.fullscreenElement === panel;
-    if (full) panel.dataset.height ??= model.height;
-    if (panel.dataset.height) model.height = full ? innerHeight - 80 : Number(panel.dataset.height);
+  for (const panel of document.querySelectorAll(".wb-plot")) {
+    const full = document.fullscreenElement === panel, views = figures(panel);
+    if (full && !views.length) setTimeout(stretch, 200); // they are still being drawn
+    for (const { model } of views) {
+      if (full) panel.dataset.height ??= model.height;
+      if (panel.dataset.height) model.height = full ? innerHeight - 80 : Number(panel.dataset.height);
+    }
   }
+}
+
+function resized() {
+  if (document.fullscreenElement) stretch(); // the event of the full screen may come before the window has its size
 }
 
 function render({ model, el }) {
@@ -190,6 +197,7 @@ function render({ model, el }) {
   themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
   system.addEventListener("change", paint);
   document.addEventListener("fullscreenchange", stretch);
+  window.addEventListener("resize", resized);
   model.on("change:wish", paint);
   model.on("change:address", write);
   if (model.get("links")) {
@@ -201,6 +209,7 @@ function render({ model, el }) {
     names.disconnect();
     system.removeEventListener("change", paint);
     document.removeEventListener("fullscreenchange", stretch);
+    window.removeEventListener("resize", resized);
     document.removeEventListener("keydown", pressed);
   };
 }
