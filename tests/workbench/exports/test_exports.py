@@ -157,20 +157,13 @@ def test_a_zoo_model_with_shortcuts_brings_its_own_code(tmp_path):
     assert np.allclose(run_elsewhere(found.snippet, tmp_path / "out", inputs), expected, atol=1e-4)
 
 
-def test_layers_in_a_row_of_which_one_is_used_twice_come_with_their_own_code(digits, tmp_path):
-    torch.manual_seed(0)
+def test_of_layers_in_a_row_of_which_one_is_used_twice_your_own_code_is_asked_for(digits, tmp_path):
     act = nn.ReLU()
     module = nn.Sequential(nn.Conv2d(1, 8, 5, 3), act, nn.Conv2d(8, 8, 3), act, nn.Flatten(), nn.Linear(288, 10))
     study = Study(module, digits, path=tmp_path / "study")
-    trial = study.run(Recipe([Prune(ratio=0.3)]))
-    found = trial.export("safetensors", tmp_path / "out")
-    inputs = digits.prepare(digits.validation.inputs[:4])
-    if len(found.helpers) == 1:  # code of the user's own is asked for, which can be relied on to be right
-        assert "your own code" in found.snippet
-    else:
-        assert np.allclose(
-            run_elsewhere(found.snippet, tmp_path / "out", inputs), expected_of(trial, inputs), atol=1e-4
-        )
+    found = study.run(Recipe([Prune(ratio=0.3)])).export("safetensors", tmp_path / "out")
+    assert [helper.name for helper in found.helpers] == ["planned.py"]
+    assert "from architecture import build  # your own code" in found.snippet
 
 
 def test_your_own_architecture_is_not_overwritten(study, tmp_path):
