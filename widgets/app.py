@@ -209,7 +209,7 @@ class Workbench(w.VBox):
         self.history.show(self.study)
         self.model.show(self.study)
         self.cost.value = self._costs.told(self.study, self.editor.current)
-        if self.forecast.waiting:
+        if self.forecast.lacking:
             self.forecast.ask(self.study, self.editor.current, self.editor.refusal)
         self.counter.value = text("counter", opened=self.study.test_openings)
         self.find.look_around()

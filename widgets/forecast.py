@@ -40,7 +40,7 @@ class Forecast(w.VBox):
         self._asked: tuple[Study, Recipe] | None = None
         self._why = ""
         self._impossible: tuple[Recipe, WorkbenchError] | None = None
-        self.waiting = False  # for a baseline
+        self.lacking = False  # a baseline, or what accuracy is predicted by
         self._wake = threading.Event()
         self.words = w.HTML()
         self.ready = w.Button(description=text("forecast.prepare"), layout=w.Layout(width="auto", display="none"))
@@ -78,7 +78,7 @@ class Forecast(w.VBox):
                 log.exception("the prediction failed")
                 words, point, known = "", None, True
             if asked is self._asked:
-                self.waiting = words == text("forecast.baseline")
+                self.lacking = not known or words == text("forecast.baseline")
                 self.words.value = words
                 self._offer(not known)
                 self._on_point(point)
@@ -140,7 +140,7 @@ def forecast(study: Study, recipe: Recipe) -> tuple[str, Point, bool]:
     shown = f'<span title="{notes}">{words}{" *" if notes else ""}</span>'
     shown += "".join(f"<p class='wb-hint'>{escape(said(warning))}</p>" for warning in p.warnings)
     if not p.accuracy:
-        return shown, None, False
+        return shown, None, p.prepared
     nan = float("nan")
     whole = baseline.latency.value if baseline.latency else nan
     point = {"told": words, "size": p.size_bytes.value, "size_low": p.size_bytes.low, "size_high": p.size_bytes.high}

@@ -11,7 +11,7 @@ from workbench import Study
 from workbench.metrics import bytes_text
 
 SIDE, LEFT, BOTTOM, TOP = 200, 58, 34, 8
-SHOWN = {"accuracy": "{:.1%}".format, "size_bytes": bytes_text, "speedup": "{:.2g}x".format}
+SHOWN = {"accuracy": "{:.1%}".format, "looked": "{:.1%}".format, "size_bytes": bytes_text, "speedup": "{:.2g}x".format}
 
 
 class Foreseen(w.HTML):

@@ -107,7 +107,11 @@ class Foresight:
             If it asks for what the model doesn't have, or for what can't be predicted at all.
         """
         predictor = self._predictor()
-        return predictor.look(recipe) if look else predictor.predict(recipe)
+        if not look:
+            return predictor.predict(recipe)
+        found = predictor.look(recipe)
+        self._fitted = self._known(), predictor  # what this look told is in it already
+        return found
 
     def accuracy_aware(
         self, drop: float, step: "Quantize | None" = None, on_progress: OnProgress | None = None
@@ -225,11 +229,17 @@ class Foresight:
         """Fitted anew when there is more to go by."""
         from workbench.prediction.predictor import Predictor
 
-        files = [*sorted((self._study.path / "sensitivity").glob("*")), self._study.path / "prediction" / "table.jsonl"]
-        state = self._study.storage.complete(), *(path.stat().st_size for path in files if path.exists())
-        if self._fitted is None or self._fitted[0] != state:
-            self._fitted = state, Predictor(self._study, self._fitted[1] if self._fitted else None)
+        known = self._known()
+        if self._fitted is None or self._fitted[0] != known:
+            self._fitted = known, Predictor(self._study, self._fitted[1] if self._fitted else None)
         return self._fitted[1]
+
+    def _known(self) -> tuple:
+        """What changes as soon as there is more to go by, or less."""
+        folder = self._study.path / "prediction"
+        told = [folder / name for name in ("table.jsonl", "probes.jsonl", "anchors.jsonl")]
+        files = [*sorted((self._study.path / "sensitivity").glob("*")), *told]
+        return self._study.storage.complete(), *(path.stat().st_size if path.exists() else 0 for path in files)
 
 
 def reporting(on_progress: OnProgress | None) -> Callable[..., None]:

@@ -31,6 +31,10 @@ class Prediction(BaseModel):
         What could not be followed, one sentence each.
     warnings : list of str
         What this study's own measurements say against the recipe, one sentence each.
+    prepared : bool
+        Whether what predictions go by was measured, so that measuring it tells no more of this recipe.
+    looked : bool
+        Whether its accuracy is of this very recipe, tried on some samples without its trainings.
     """
 
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
@@ -44,6 +48,8 @@ class Prediction(BaseModel):
     parameters: int
     notes: list[str] = []
     warnings: list[str] = []
+    prepared: bool = False
+    looked: bool = False
 
     def sentence(self) -> str:
         """The prediction in a line: what it says of accuracy, size and speed, each with its interval."""

@@ -10,7 +10,14 @@ from workbench.prediction.base import CONFIDENCE
 if TYPE_CHECKING:
     from workbench.trial import Trial
 
-FIGURES = {"accuracy": "Accuracy", "size_bytes": "File size", "speedup": "Speed"}
+LOOKED = "looked"  # accuracy as well, where the recipe was tried on samples without its trainings before
+FIGURES = {
+    "accuracy": "Accuracy",
+    LOOKED: "Accuracy after a look at some samples",
+    "size_bytes": "File size",
+    "speedup": "Speed",
+}
+SHARES = ("accuracy", LOOKED)
 
 
 @dataclass(frozen=True)
@@ -20,6 +27,7 @@ class Calibration:
     Attributes
     ----------
     name : str
+        Of `FIGURES`.
     trials : list of int
         Their numbers.
     predicted : list of Estimate
@@ -41,14 +49,14 @@ class Calibration:
     def error(self) -> float:
         """The mean absolute error: of accuracy as a share, of all else relative to what was measured."""
         errors = [
-            abs(p.value - m) / (1.0 if self.name == "accuracy" else m)
+            abs(p.value - m) / (1.0 if self.name in SHARES else m)
             for p, m in zip(self.predicted, self.measured, strict=True)
         ]
         return sum(errors) / len(errors)
 
     def sentence(self) -> str:
         """How well this figure was foreseen."""
-        off = f"{100 * self.error:.1f} points" if self.name == "accuracy" else f"{self.error:.0%}"
+        off = f"{100 * self.error:.1f} points" if self.name in SHARES else f"{self.error:.0%}"
         return (
             f"{FIGURES[self.name]}: foreseen for {len(self.trials)} trials, off by {off} on average; "
             f"{self.held:.0%} of the {CONFIDENCE:.0%} intervals held."
@@ -62,7 +70,10 @@ def calibrations(trials: "Iterable[Trial]") -> list[Calibration]:
         if trial.metrics is None or trial.prediction is None:
             continue
         for name, mine in found.items():
-            predicted, measured = getattr(trial.prediction, name), getattr(trial.metrics, name)
+            if name in SHARES and trial.prediction.looked != (name == LOOKED):
+                continue
+            figure = "accuracy" if name == LOOKED else name
+            predicted, measured = getattr(trial.prediction, figure), getattr(trial.metrics, figure)
             if predicted is not None and measured is not None:
                 mine.trials.append(trial.number)
                 mine.predicted.append(predicted)

@@ -1,12 +1,13 @@
 """The predictor of a study: everything that was measured in it so far, ready to answer in milliseconds."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench.errors import WorkbenchError
 from workbench.estimates import Estimate, share_of
+from workbench.measure import processor
 from workbench.metrics import Metrics
 from workbench.prediction import features
 from workbench.prediction.accuracy import MOST, AccuracyModel
@@ -19,7 +20,7 @@ from workbench.prediction.outline import LayerSize, Size
 from workbench.prediction.probes import probe, probes_of
 from workbench.prediction.prospect import Prospect, follow
 from workbench.prediction.recovery import Recovery
-from workbench.prediction.sizes import by_arithmetic, by_files
+from workbench.prediction.sizes import by_arithmetic, by_files, by_trials
 from workbench.prediction.table import table_of
 from workbench.prediction.warnings import odd_widths, slower, temperature
 from workbench.recipe import Recipe
@@ -30,6 +31,9 @@ from workbench.steps import Prune
 if TYPE_CHECKING:
     from workbench.study import Study
     from workbench.trial import Trial
+
+FEWEST = 3  # of what was tried must prune the same kind of units, for anything to be said of accuracy
+KINDS = {"mlp": "channel", "n:m": "weight"}
 
 
 class Predictor:
@@ -52,18 +56,24 @@ class Predictor:
         self.anchors: Anchors | None = before.anchors if before and before.anchors else anchors_of(study)
         self.trials = [(trial, prospect) for trial in study.trials if (prospect := self._followed(trial))]
         self._models: dict[str, tuple[list[Size], list[int]]] = defaultdict(lambda: ([], []))
+        self._alike: dict[tuple[str, bool], list[tuple[Prospect, int]]] = defaultdict(list)
         timed: dict[str, tuple[list[tuple[LayerSize, ...]], list[Estimate]]] = defaultdict(lambda: ([], []))
-        for row in table_of(study).rows:
+        self.table = table_of(study)
+        for row in self.table.rows:
             size = self.outline.size({("channel", name): units for name, units in row.cut.items()})
             self._note(row.form, size, row.size_bytes)
             timed[row.form][0].append(size.layers)
             timed[row.form][1].append(_inverse(row.speedup))
+        here = processor(), study.runtime.version() or ""
         for trial, prospect in self.trials:
             metrics, size = _measured(trial), prospect.size
             if metrics.parameters != size.parameters:
                 continue  # something was cut that arithmetic did not follow
             self._note(prospect.family, size, metrics.size_bytes)
-            if metrics.speedup is not None:
+            self._alike[prospect.family, prospect.shared is None].append((prospect, metrics.size_bytes))
+            conditions = metrics.conditions
+            elsewhere = conditions is not None and (conditions.processor, conditions.version) != here
+            if metrics.speedup is not None and not elsewhere:
                 timed[prospect.family][0].append(size.layers)
                 timed[prospect.family][1].append(_inverse(metrics.speedup))
         self._latency = {form: LatencyModel.fitted(self.whole.layers, *found) for form, found in timed.items()}
@@ -98,7 +108,15 @@ class Predictor:
             parameters=size.parameters,
             notes=notes,
             warnings=self._warnings(recipe, prospect, share),
+            prepared=self.prepared,
+            looked=self.probes.of(recipe) is not None,
         )
+
+    @property
+    def prepared(self) -> bool:
+        """Whether what predictions go by was measured, at least in part."""
+        probed = self.study.dataset.task != "classification" or len(self.probes.found) >= FEWEST
+        return probed and bool(self.table.rows)
 
     def _warnings(self, recipe: Recipe, prospect: Prospect, share: Estimate | None) -> list[str]:
         found = temperature(recipe, [trial for trial, _ in self.trials])
@@ -134,7 +152,8 @@ class Predictor:
         if known:
             return known
         graph = max(0, self.baseline.size_bytes - 4 * self.whole.parameters)
-        return by_arithmetic(prospect, size, graph)
+        alike = self._alike[prospect.family, prospect.shared is None]
+        return by_trials(prospect, graph, alike) if alike else by_arithmetic(prospect, size, graph)
 
     def _share(self, prospect: Prospect, size: Size, notes: list[str]) -> Estimate | None:
         """What is left of the baseline's latency."""
@@ -159,7 +178,11 @@ class Predictor:
         if self._untrained is None or self.sensitivity is None:
             notes.append("How sensitive the layers are was not measured yet, so accuracy is not predicted.")
             return None
-        if not prospect.fresh and not self.sensitivity.knows(prospect.bits) and self.probes.of(recipe) is None:
+        looked = prospect.fresh or self.probes.of(recipe) is not None
+        if not looked and (strange := self._strange(prospect)):
+            notes.append(f"Pruning by {strange} was hardly tried here yet, so accuracy is not predicted.")
+            return None
+        if not looked and not self.sensitivity.knows(prospect.bits):
             notes.append("So few bits were not tried on the layers yet, so accuracy is not predicted.")
             return None
         before = self._before(recipe, prospect)
@@ -170,6 +193,10 @@ class Predictor:
         elif not self._learned:
             notes.append("No trial with training is known here: what training brings back is a rule of thumb.")
         return self._trained.at(features.trained(prospect, size, before.value), self._chance)
+
+    def _strange(self, prospect: Prospect) -> str:
+        """What the recipe prunes that too few of what was seen do; "" where enough do."""
+        return next((kind for kind in sorted(_pruned(prospect)) if self._seen[kind] < FEWEST), "")
 
     def _before(self, recipe: Recipe, prospect: Prospect, keep: bool = False) -> Estimate:
         """Accuracy without the recipe's trainings; what anchors told may be kept in the study."""
@@ -213,6 +240,7 @@ class Predictor:
                 seen.append((prospect, metrics.score.value, metrics.samples))
                 self._curves.add(prospect, metrics.score.value, metrics.samples)
         seen = seen[-MOST:]
+        self._seen = Counter(kind for prospect, *_ in seen for kind in _pruned(prospect))
         rows = [self._features(prospect, keep=True, known=True) for prospect, *_ in seen]
         _, shares, samples = zip(*seen, strict=True)
         # how far curves of one importance hold for another is learned where both are known
@@ -223,6 +251,11 @@ class Predictor:
         befores = [self._before(t.recipe, p, keep=True).value for t, p in self._learned]
         known = [features.trained(p, p.size, b) for (_, p), b in zip(self._learned, befores, strict=True)]
         return self._untrained, Recovery(top, known, [_measured(t).score.value for t, _ in self._learned])
+
+
+def _pruned(prospect: Prospect) -> set[str]:
+    """What the steps of a recipe prune: all that ends in fewer channels, or in zeros, is one kind."""
+    return {KINDS.get(step.granularity, step.granularity) for step in prospect.steps if isinstance(step, Prune)}
 
 
 def _foreign(step: Prune) -> bool:

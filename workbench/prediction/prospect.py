@@ -105,9 +105,12 @@ class Prospect:
             return self.precision
         q = self.quantize
         ends = "+8" if q.keep_ends and q.weight_bits != 8 else ""
-        floats = sorted(name for name, bits in q.layers.items() if bits >= FLOATS)
-        but = f", {' and '.join(floats)} in floats" if floats else ""
-        return f"{q.mode} {q.weight_bits}{ends}/{q.activation_bits} by {q.granularity}{but}"
+        width = f"{q.weight_bits}{ends}"
+        if q.average_bits or q.byte_budget:
+            width = f"in {q.byte_budget} bytes" if q.byte_budget else f"{q.average_bits} on average"
+        own = sorted(f"{name} in {'floats' if b >= FLOATS else b}" for name, b in q.layers.items())
+        but = f", {' and '.join(own)}" if own else ""
+        return f"{q.mode} {width}/{q.activation_bits} by {q.granularity}{but}"
 
     @property
     def int8(self) -> bool:

@@ -1,19 +1,23 @@
 """Bytes of the file, before there is one: by what files of the same form took, else by arithmetic."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from scipy.optimize import nnls
-from scipy.stats import entropy
+from scipy.stats import entropy, t
 
 from workbench.estimates import Estimate
+from workbench.prediction.base import CONFIDENCE
 from workbench.prediction.outline import Outline, Size
 from workbench.prediction.prospect import Prospect
 from workbench.quantization.grids import weight_grid
 
 FEWEST = 3  # files of a form, of which a line can be told
 FLOATS = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0}
+SAME = 0.002  # how far files of the same counts are apart, as a share
+FEW = 0.02  # how far arithmetic that was put right by some trials is off, as a share
 UNKNOWN = 0.15  # how far arithmetic alone may be off, as a share
 BESIDE = 10_000  # bytes of scales and conversions that a small quantized network was seen to need besides
 FLOAT_ENTROPY = 27.0  # bits that a coder needs for a 32-bit float: its sign and mantissa are as good as random
@@ -40,13 +44,37 @@ def by_files(size: Size, sizes: Sequence[Size], files: Sequence[int]) -> Estimat
     chosen = list(different.values())
     table = np.array([_row(sizes[i]) for i in chosen])
     measured = np.array([files[i] for i in chosen], float)
-    errors = [0.002]
+    errors = [SAME]
     for index in range(len(chosen)) if len(chosen) > FEWEST else ():
         others = np.arange(len(chosen)) != index
         expected = table[index] @ _line(table[others], measured[others])
         errors.append(abs(expected / measured[index] - 1))
     value = float(_row(size) @ _line(table, measured))
     return Estimate(value=value, low=value * (1 - max(errors)), high=value * (1 + max(errors)))
+
+
+def by_trials(prospect: Prospect, graph: int, trials: Sequence[tuple[Prospect, int]]) -> Estimate:
+    """Arithmetic, put right by how far off it was for trials of the same form: where no line goes through files.
+
+    Parameters
+    ----------
+    prospect : Prospect
+    graph : int
+        Bytes of the baseline's file beside its parameters.
+    trials : sequence of tuple of Prospect and int
+        Of that form, one at least, and the bytes of their files.
+    """
+    size = prospect.size
+    if not prospect.packed:
+        for other, file in trials:
+            if other.steps == prospect.steps and other.size == size:
+                return Estimate(value=file, low=file * (1 - SAME), high=file * (1 + SAME))
+    off = [math.log(file / by_arithmetic(other, other.size, graph).value) for other, file in trials]
+    center, reach = float(np.mean(off)), UNKNOWN
+    if (n := len(off)) >= FEWEST:  # the interval of one more of them
+        reach = max(FEW, float(t.ppf((1 + CONFIDENCE) / 2, n - 1) * np.std(off, ddof=1) * math.sqrt(1 + 1 / n)))
+    value = by_arithmetic(prospect, size, graph).value * math.exp(center)
+    return Estimate(value=value, low=value * math.exp(-reach), high=value * math.exp(reach))
 
 
 def by_arithmetic(prospect: Prospect, size: Size, graph: int) -> Estimate:

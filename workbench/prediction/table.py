@@ -17,6 +17,7 @@ from workbench.carry_out import context_of
 from workbench.errors import WorkbenchError
 from workbench.estimates import Estimate
 from workbench.latency import cuda_clock, paired, wall_clock
+from workbench.measure import processor
 from workbench.on_device import exported
 from workbench.prediction.latency import FEWEST
 from workbench.prediction.prospect import follow
@@ -49,28 +50,39 @@ class Row(BaseModel):
     size_bytes: int
     speedup: Estimate
     """Against the unpruned model in floats, in one loop."""
+    version: str = ""
+    """Of the runtime; "" where an earlier version of the workbench measured it, as below."""
+    processor: str = ""
 
 
 class Table:
     """Rows in a file, one line each: a measurement that is broken off keeps what it has.
 
+    Of other processors, and other versions of the runtime, nothing is told: speeds there are others.
+
     Parameters
     ----------
     path : pathlib.Path
+    version, processor : str
+        Those of now.
     """
 
-    def __init__(self, path: Path):
-        self.path = path
-        self.rows = [Row.model_validate(fact) for fact in lines.read(path)]
+    def __init__(self, path: Path, version: str, processor: str):
+        self.path, self.here = path, {"version": version, "processor": processor}
+        rows = [Row.model_validate(fact) for fact in lines.read(path)]
+        self.rows = [
+            row for row in rows if (row.version or version, row.processor or processor) == (version, processor)
+        ]
 
     def add(self, row: Row) -> None:
+        row = row.model_copy(update=self.here)
         lines.append(self.path, row.model_dump())
         self.rows.append(row)
 
 
 def table_of(study: "Study") -> Table:
     """The study's table, as far as it was measured."""
-    return Table(study.path / "prediction" / "table.jsonl")
+    return Table(study.path / "prediction" / "table.jsonl", study.runtime.version() or "", processor())
 
 
 def measure_table(

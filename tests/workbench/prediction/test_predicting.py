@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 from workbench import (
     Dataset,
@@ -38,6 +40,17 @@ PRUNED = Recipe([Prune(ratio=0.5)])
 FLOATS, INTEGERS = PRUNED, Recipe([Prune(ratio=0.5), Quantize()])
 
 
+class Block(nn.Module):
+    """One that a residual network can do without."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(32, 32)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.layer(x).relu()
+
+
 @pytest.fixture(scope="module")
 def prepared(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Prediction]:
     """LeNet-300-100, prepared, and what it then foresees of training, of which it has seen none."""
@@ -60,8 +73,37 @@ def test_nothing_is_said_of_accuracy_or_speed_before_anything_was_measured(digit
     prediction = study.predict(FLOATS)
     assert prediction.accuracy is None and prediction.speedup is None
     assert prediction.size_bytes.value == pytest.approx(prediction.parameters * 4, rel=0.05)
-    assert len(prediction.notes) == 2
+    assert len(prediction.notes) == 2 and not prediction.prepared
     assert study.run(FLOATS).prediction is None
+
+
+def test_nothing_is_said_of_accuracy_while_no_pruning_was_tried_however_sensitive_layers_are(
+    digits: Dataset, tmp_path: Path
+) -> None:
+    study, mask = Study("lenet300", digits, path=tmp_path), Recipe([Prune(granularity="weight", importance="l1")])
+    study.sensitivity()
+    found = study.predict(FLOATS)
+    assert found.accuracy is None and not found.prepared
+    assert any("by channel was hardly tried" in note for note in found.notes)
+    measure_probes(study, wanted=lambda recipe: any(s.granularity == "channel" for s in recipe if isinstance(s, Prune)))
+    found = study.predict(FLOATS)  # the same study notices what was tried meanwhile
+    assert found.accuracy is not None and found.accuracy.value < 0.9
+    masked = study.predict(mask)
+    assert masked.accuracy is None and any("by weight was hardly tried" in note for note in masked.notes)
+    assert study.predict(mask, look=True).accuracy is not None
+
+
+def test_whole_blocks_are_not_foreseen_by_what_channels_cost(digits: Dataset, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Flatten(), nn.Linear(784, 32), nn.Sequential(Block(), Block(), Block()), nn.Linear(32, 10)
+    )
+    study, blocks = Study(module, digits, path=tmp_path), Recipe([Prune(granularity="block", ratio=0.5)])
+    study.sensitivity()
+    measure_probes(study)
+    assert study.predict(FLOATS).accuracy is not None
+    found = study.predict(blocks)
+    assert found.accuracy is None and any("by block was hardly tried" in note for note in found.notes)
 
 
 def test_what_training_brings_back_is_a_rule_of_thumb_before_any_trained(prepared: tuple[Study, Prediction]) -> None:
@@ -153,6 +195,29 @@ def test_a_packed_file_is_foreseen_within_its_interval(ready: Study) -> None:
     assert predicted.low <= trial.metrics.size_bytes <= predicted.high
 
 
+def test_packed_files_are_foreseen_the_better_the_more_there_are(digits: Dataset, tmp_path: Path) -> None:
+    study = Study("lenet300", digits, path=tmp_path)
+
+    def packed(ratio: float) -> Recipe:
+        return Recipe([Prune(ratio=ratio), Quantize(weight_bits=4, simulate=True)])
+
+    before = study.predict(packed(0.4)).size_bytes
+    for ratio in (0.2, 0.5, 0.7):
+        study.run(packed(ratio))
+    after, metrics = study.predict(packed(0.4)).size_bytes, study.run(packed(0.4)).metrics
+    assert metrics is not None and after.low <= metrics.size_bytes <= after.high
+    assert after.high / after.low < before.high / before.low
+
+
+def test_the_file_of_the_very_same_recipe_is_known(digits: Dataset, tmp_path: Path) -> None:
+    study = Study("lenet300", digits, path=tmp_path)
+    before = study.predict(INTEGERS).size_bytes
+    metrics = study.run(INTEGERS).metrics
+    after = study.predict(INTEGERS).size_bytes
+    assert metrics is not None and after.value == metrics.size_bytes
+    assert after.high - after.low < 0.1 * (before.high - before.low)
+
+
 def test_every_step_has_its_effect() -> None:
     assert all(any(issubclass(step, kind) for kind in EFFECTS) for step in STEPS.values())
 
@@ -211,9 +276,20 @@ def test_what_can_not_be_foreseen_is_refused(ready: Study) -> None:
 def test_what_was_foreseen_is_kept_with_the_trial_and_set_against_what_came(ready: Study) -> None:
     assert ready.trial(1).prediction is not None
     found = {c.name: c for c in ready.calibration()}
-    assert set(found) == {"accuracy", "size_bytes", "speedup"}
+    assert {"accuracy", "size_bytes", "speedup"} <= set(found)
     assert found["size_bytes"].trials[:3] == [1, 2, 3] and 0 <= found["size_bytes"].held <= 1
     assert "90% intervals held" in found["accuracy"].sentence()
+
+
+def test_what_was_looked_at_before_is_judged_apart(digits: Dataset, prepared: tuple[Study, Prediction]) -> None:
+    study, _ = prepared
+    tried, untried = Recipe([Prune(ratio=0.62, importance="l1")]), Recipe([Prune(ratio=0.57, importance="l1")])
+    assert study.predict(tried, look=True).looked and not study.predict(untried).looked
+    one, other = study.run(tried).number, study.run(untried).number
+    found = {c.name: c for c in study.calibration()}
+    assert one in found["looked"].trials and one not in found["accuracy"].trials
+    assert other in found["accuracy"].trials and other not in found["looked"].trials
+    assert {one, other} <= set(found["size_bytes"].trials)
 
 
 def test_calibration_counts_what_held() -> None:
@@ -262,7 +338,14 @@ def test_a_line_cut_short_by_a_kill_costs_only_itself(ready: Study, tmp_path: Pa
     table = table_of(ready)
     copied = tmp_path / "table.jsonl"
     copied.write_bytes(table.path.read_bytes() + b'{"form": "float32", "cu')
-    assert type(table)(copied).rows == table.rows
+    assert type(table)(copied, **table.here).rows == table.rows
+
+
+@pytest.mark.parametrize("other", ["version", "processor"])
+def test_speeds_of_another_machine_or_version_of_the_runtime_are_measured_anew(ready: Study, other: str) -> None:
+    table = table_of(ready)
+    elsewhere = {**table.here, other: "another"}
+    assert table.rows and type(table)(table.path, **elsewhere).rows == []
 
 
 def test_a_prediction_is_plain_data(ready: Study) -> None:
@@ -276,5 +359,9 @@ def test_the_form_of_the_file_follows_from_the_recipe(ready: Study) -> None:
 
     assert form() == form(Prune()) == "float32"
     assert form(Half()) == "float16"
+    narrow = Quantize(mode="weight-only"), Quantize(mode="weight-only", layers={"fc1": 4})
+    assert (
+        len({form(*steps) for steps in ([narrow[0]], [narrow[1]], [Quantize(mode="weight-only", average_bits=5)])}) == 3
+    )
     assert form(Quantize()) == form(Prune(), Quantize()) != form(Quantize(mode="weight-only", weight_bits=4))
     assert form(Pack()) == form(ShareWeights()) == form(Quantize(weight_bits=2, simulate=True)) == "packed"
