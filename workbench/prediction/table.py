@@ -25,7 +25,7 @@ from workbench.pruning.allocation import rounded
 from workbench.pruning.plan import replay
 from workbench.pruning.structured import Structure
 from workbench.recipe import Recipe
-from workbench.steps import Quantize
+from workbench.steps import Half, Quantize
 from workbench.steps.base import Work
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def table_of(study: "Study") -> Table:
 def measure_table(
     study: "Study", seconds: float = SECONDS, report: Callable[..., None] = lambda **facts: None
 ) -> Table:
-    """Export and time pruned models until the time is spent: in floats, and in int8 where the runtime has kernels.
+    """Export and time pruned models until the time is spent: in floats of 32 and 16 bits, and int8, as far as they run.
 
     A few of each are timed in any case, as fewer tell nothing.
 
@@ -106,7 +106,8 @@ def measure_table(
     structure = study.outline.structure("channel")
     context = context_of(study)
     inputs = study.dataset.prepare(study.dataset.calibration.inputs[: max(16, study.batch)])
-    forms = [recipe for recipe in (Recipe(), Recipe([QUICK])) if study.runtime.computes(QUICK) or not len(recipe)]
+    forms = [Recipe(), *([Recipe([QUICK])] if study.runtime.computes(QUICK) else [])]
+    forms += [Recipe([Half()])] if Half().format in study.runtime.floats else []
     names = {recipe: follow(recipe, study.outline, study.runtime).form for recipe in forms}
     known = {form: sum(row.form == form for row in table.rows) for form in names.values()}
     plans = _plans(structure) if structure else [{}]

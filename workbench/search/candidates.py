@@ -17,13 +17,14 @@ from workbench.search.outcome import Outcome, measured, points
 from workbench.search.rungs import Params, Rungs
 from workbench.search.sampler import Sampler
 from workbench.search.space import Space
-from workbench.steps import Quantize, Step
+from workbench.steps import Half, Quantize, Step
 from workbench.steps.finetune import Training
 from workbench.steps.quantize import FLOATS
 
 if TYPE_CHECKING:
     from workbench.study import Study
 
+FORMATS = (Quantize, Half)
 COUNTS = {"sampled": 12, "random": 24, "near": 48}
 """Candidates of each round: from Optuna's sampler, by chance, and near the front."""
 
@@ -45,8 +46,8 @@ class Pool:
     """Where the candidates of a search come from.
 
     Each begins with the shortest training that the space has. Those of the best third may go on for longer, and what
-    was trained in this process may end without its quantization or with one, as it need not be trained again for that,
-    see `workbench.prefixes`. Where integers lose more accuracy than they may, one layer after the other goes back to
+    was trained in this process may end in another format, as it need not be trained again for that, see
+    `workbench.prefixes`. Where integers lose more accuracy than they may, one layer after the other goes back to
     floats, the most sensitive first, as NNCF's quantization with accuracy control goes about it.
     """
 
@@ -94,24 +95,26 @@ class Pool:
                 yield Candidate(self.rungs.further(recipes[id(before)], before, after), after)
 
     def _otherwise(self, params: Mapping[int, Params]) -> Iterator[Candidate]:
-        """What is trained already, without its quantization or with one of the space."""
+        """What is trained already, in another format: 32-bit floats, the space's integers, or its 16-bit floats."""
         for trial in measured(self.study, self.goal):
             count = done(self.study, trial.recipe)
             steps, seed = trial.recipe.steps, trial.recipe.seed
             if not count or trial.number not in params or any(isinstance(step, Training) for step in steps[count:]):
                 continue
-            with contextlib.suppress(WorkbenchError):
-                if not any(isinstance(step, Quantize) for step in steps):
-                    recipe, quantized = Recipe([*steps[:count], *self._quantization(), *steps[count:]], seed), True
-                else:
-                    recipe, quantized = Recipe([s for s in steps if not isinstance(s, Quantize)], seed), False
-                if quantized or "quantize" not in self.space.always:
-                    yield Candidate(recipe, self._inside(recipe, {**params[trial.number], "quantize": quantized}))
+            own = next((step.key() for step in steps if isinstance(step, FORMATS)), "")
+            rest = [step for step in steps[count:] if not isinstance(step, FORMATS)]
+            for name in ("", *(kind.key() for kind in FORMATS)):
+                if name == own or (name and name not in self.space.steps) or (own in self.space.always):
+                    continue
+                with contextlib.suppress(WorkbenchError):
+                    recipe = Recipe([*steps[:count], *self._alone(name), *rest], seed)
+                    values = {**params[trial.number], **{kind.key(): kind.key() == name for kind in FORMATS}}
+                    yield Candidate(recipe, self._inside(recipe, values))
 
-    def _quantization(self) -> list[Step]:
-        """The space's, in the middle of its ranges; [] where it has none."""
-        alone, _ = self.space.at({**dict.fromkeys(self.space.steps, False), "quantize": True})
-        return [step for step in alone if isinstance(step, Quantize)]
+    def _alone(self, name: str) -> list[Step]:
+        """A step of the space, in the middle of its ranges; [] for none."""
+        alone, _ = self.space.at({**dict.fromkeys(self.space.steps, False), name: True})
+        return [step for step in alone if step.key() == name]
 
     def _inside(self, recipe: Recipe, values: Params) -> Params:
         """The parameters that make a recipe, if these values do; else {}."""

@@ -17,7 +17,7 @@ from workbench.steps import STEPS, Quantize, Step
 if TYPE_CHECKING:
     from workbench.sensitivity import Sensitivity
 
-ORDER = ("prune", "distill", "finetune", "quantize")
+ORDER = ("prune", "distill", "finetune", "quantize", "half")
 USUAL: dict[str, Any] = {
     "prune.ratio": (0.1, 0.9),
     "prune.granularity": ["channel"],
@@ -33,6 +33,7 @@ USUAL: dict[str, Any] = {
     "quantize.weight_bits": [8],
     "quantize.mode": ["static"],
     "quantize.simulate": [False],
+    "half.format": ["float16"],
 }
 """What is searched where the user says nothing: what usually pays, and what this machine has kernels for."""
 SOLVED = (0.25, 0.5, 0.75, 0.9)  # of the range of ratios, or of bits: what a solver is asked for first
@@ -108,6 +109,10 @@ class Space:
                     "Choose the runtime 'onnxruntime', or search with 'quantize.simulate' on.",
                 )
             del steps["quantize"]
+        asked_for = any(key.split(".")[0] == "half" for key in narrowed or {})
+        free = "quantize" in steps and wishes.get("quantize") is not True  # it takes the place of integers
+        if "half" in steps and not asked_for and not (free and "float16" in runtime.floats):
+            del steps["half"]
         if "prune" in steps and sensitivity is not None and "prune.layers" not in wishes:
             steps["prune"].update(allocations_of(solver))
         space = cls(steps, frozenset(n for n in steps if wishes.get(n) is True), seed, sensitivity)
@@ -139,7 +144,8 @@ class Space:
         steps: list[Step] = []
         for name, dimensions in self.steps.items():
             if name not in self.always:
-                params[name] = suggest(_switch(name))
+                whole = name == "half" and any(isinstance(step, Quantize) for step in steps)
+                params[name] = not whole and suggest(_switch(name))
                 if not params[name]:
                     continue
             values: dict[str, Any] = {}
@@ -206,7 +212,7 @@ class Space:
 
     def solved(self) -> list[dict[str, Any]]:
         """What solvers advise, by the names of dimensions: ratios and bits by layer, without and with training."""
-        trainings = [name for name in self.steps if name not in ("prune", "quantize")]
+        trainings = [name for name in self.steps if name not in ("prune", "quantize", "half")]
         return [
             {"prune": False, "quantize": True} | bits | {name: name == training for name in trainings}
             for bits in self._solved_bits()

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from workbench import Dataset, Quantize, Recipe, Study, Trial
+from workbench import Dataset, Half, Quantize, Recipe, Study, Trial
 from workbench.prefixes import done, forget
 from workbench.search.candidates import Candidate, Pool
 from workbench.search.continuation import merged
@@ -60,12 +60,13 @@ def test_what_goes_on_begins_with_what_is_trained_already(pool: Pool, drawn: lis
     assert done(pool.study, longer.recipe) == 2
 
 
-def test_what_is_trained_may_end_without_quantization_or_where_it_lost_too_much_with_a_layer_in_floats(
+def test_what_is_trained_may_end_in_floats_of_32_or_16_bits_or_where_it_lost_too_much_with_a_layer_in_floats(
     pool: Pool, drawn: list[Candidate]
 ) -> None:
     hashes = {candidate.recipe.hash for candidate in drawn}
     for trial in _trials(pool):
-        assert Recipe(trial.recipe.steps[:2]).hash in hashes
+        trained = trial.recipe.steps[:2]
+        assert Recipe(trained).hash in hashes and Recipe([*trained, Half()]).hash in hashes
         assert _floats(pool, trial, 1).hash in hashes
 
 

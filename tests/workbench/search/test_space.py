@@ -97,6 +97,16 @@ def test_a_space_of_one_point_is_refused() -> None:
         Space.of({**one, "distill": False, "quantize": False}, ORT)
 
 
+def test_16_bit_floats_are_a_format_beside_integers_where_the_runtime_has_both() -> None:
+    space, generator = Space.of(None, ORT), np.random.default_rng(0)
+    found = [{step.key() for step in space.random(generator)[0]} for _ in range(60)]
+    assert any("half" in keys for keys in found) and not any({"half", "quantize"} <= keys for keys in found)
+    for wishes in ({"quantize": False}, {"quantize": True}, {"half": False}):
+        assert "half" not in Space.of(wishes, ORT).steps
+    assert "half" not in Space.of(None, RUNTIMES["torch"]).steps
+    assert "half" in Space.of({"half": True, "quantize": False}, ORT).steps
+
+
 def test_integers_that_are_asked_for_where_there_are_none_are_refused() -> None:
     assert "quantize" not in Space.of(None, RUNTIMES["inductor"]).steps
     with pytest.raises(WorkbenchError, match="has no integer kernels"):
