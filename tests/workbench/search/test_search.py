@@ -64,9 +64,10 @@ def test_a_search_keeps_its_limits_and_its_history_and_goes_on(study: Study) -> 
     url = f"sqlite:///{study.path / 'search.db'}"
     (name,) = optuna.get_all_study_names(url)
     kept = optuna.load_study(study_name=name, storage=url)
-    assert sorted(trial.user_attrs["trial"] for trial in kept.trials) == [0, 1, 2, 3]
+    inside = [trial.number for trial in study.trials if Space.of(QUICK, study.runtime).params(trial.recipe) is not None]
+    assert sorted(trial.user_attrs["trial"] for trial in kept.trials) == inside and len(inside) >= 3
     assert kept.metric_names == ["size_bytes", "accuracy"]
-    assert [len(trial.values) for trial in kept.trials] == [2] * 4
+    assert [len(trial.values) for trial in kept.trials] == [2] * len(inside)
 
 
 def test_the_history_opens_in_another_process_as_any_study_of_optuna(study: Study) -> None:
