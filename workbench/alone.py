@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from workbench.estimates import Estimate
-from workbench.latency import paired
-from workbench.layers import Layer
+from workbench.latency import budget, paired
+from workbench.layers import Layer, channels_of
 from workbench.steps import Quantize
 from workbench.steps.base import Work
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from workbench.trial import Trial
 
 MULTIPLES = (8, 16)  # of channels, that fill the vectors of today's processors
+SECONDS = 2.0  # at most, for each pair
 LEAST = 1.1  # times the arithmetic in the same time, from which on a wider layer is the better one
 
 
@@ -31,15 +32,16 @@ class Wider:
 
     Attributes
     ----------
-    channels, multiple : int
-        Its output channels, rounded up to a multiple of this.
+    widths : dict of int to int
+        Its channels, of inputs and outputs, that aren't a multiple of this, and what they are rounded up to.
+    multiple : int
     more : float
         Times the arithmetic.
     speedup : Estimate
         Time of the layer as it is over that of the wider one.
     """
 
-    channels: int
+    widths: dict[int, int]
     multiple: int
     more: float
     speedup: Estimate
@@ -56,8 +58,8 @@ def zeros_speedup(trial: "Trial", layer: Layer) -> Estimate:
 
 
 def faster_wider(trial: "Trial", layer: Layer) -> Wider | None:
-    """The least wider form of a layer, in multiples of 8 or 16 channels, that is more than a tenth more efficient."""
-    module = trial.module().get_submodule(layer.name)
+    """The most efficient wider form of a layer, in multiples of 8 or 16 channels; None where it gains but a tenth."""
+    module, found = trial.module().get_submodule(layer.name), []
     seen = {tuple(layer.weight)}
     for multiple in MULTIPLES:
         wider = widened(module, multiple)
@@ -67,8 +69,10 @@ def faster_wider(trial: "Trial", layer: Layer) -> Wider | None:
         more = wider.weight.numel() / float(np.prod(layer.weight))
         speedup = _against(trial, layer, module, wider)
         if speedup.low * more > LEAST:
-            return Wider(int(wider.weight.shape[0]), multiple, more, speedup)
-    return None
+            both = [(_inputs(one), channels_of(one)) for one in (module, wider)]
+            widths = {before: after for before, after in zip(*both, strict=True) if before != after}
+            found.append(Wider(widths, multiple, more, speedup))
+    return max(found, key=lambda wider: wider.speedup.value * wider.more, default=None)
 
 
 def widened(layer: nn.Module, multiple: int) -> nn.Linear | nn.modules.conv._ConvNd | None:
@@ -98,7 +102,7 @@ def _against(trial: "Trial", layer: Layer, first: nn.Module, second: nn.Module) 
     with ExitStack() as opened:
         folder = Path(opened.enter_context(TemporaryDirectory()))
         runs = [_run(trial, layer, module, folder / name) for name, module in (("first", first), ("second", second))]
-        return paired(*runs).speedup
+        return paired(*runs, seconds=min(SECONDS, budget())).speedup
 
 
 def _run(trial: "Trial", layer: Layer, module: nn.Module, path: Path) -> Callable[[], np.ndarray]:

@@ -62,12 +62,15 @@ class Layer:
     milliseconds: float | None = None
     integer: bool = False
 
+    @property
+    def stored(self) -> float:
+        """Bytes of its weights."""
+        return float(np.prod(self.weight)) * self.bits / 8
+
     def moved(self, batch: int) -> float:
         """Bytes that a call must at least read or write: weights once, inputs and outputs of every sample."""
         each = 1 if self.integer else 4
-        return float(np.prod(self.weight)) * self.bits / 8 + batch * each * float(
-            np.prod(self.taken) + np.prod(self.given)
-        )
+        return self.stored + batch * each * float(np.prod(self.taken) + np.prod(self.given))
 
 
 def layers_of(trial: "Trial", operations: Iterable[Operation] = ()) -> list[Layer]:

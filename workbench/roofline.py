@@ -13,16 +13,19 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
+from workbench.machine import Watch
 from workbench.measure import processor
 from workbench.runtimes import Runtime
 from workbench.steps import Quantize
 from workbench.steps.base import Work
 
-VERSION = 1  # of the way in which it is measured
+VERSION = 2  # of the way in which it is measured
 COPIES = (2**18, 2**22, 2**26)  # bytes copied: within a core's cache, within the machine's, and beyond
 WIDTH, ROWS = 1024, 256  # of the large matrix product
 SMALL, CHAIN = 8, 32  # width and number of the tiny layers
 SECONDS = 0.3  # for each figure
+ABOVE = 1.05  # of the roofline, from which on something is faster than it rather than as fast
+AGAIN = 2  # times that it is measured again by itself, at most
 BOUNDS = {"compute": "compute-bound", "memory": "memory-bound", "overhead": "overhead-bound"}
 
 
@@ -41,6 +44,10 @@ class Roofline(BaseModel):
         Bytes per second read and written by a copy, by the bytes that it touches: small ones stay in the caches.
     overhead : float
         Seconds that the runtime takes for a layer with nearly nothing to do.
+    disturbed : list of str
+        What else the machine did while it was measured, each as a clause.
+    times : int
+        How often it was measured; the figures are the best.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -52,17 +59,45 @@ class Roofline(BaseModel):
     peaks: dict[str, float]
     bandwidths: dict[int, float]
     overhead: float
+    disturbed: list[str] = []
+    times: int = 1
 
-    def limits(self, macs: float, moved: float, integer: bool = False) -> dict[str, float]:
-        """Seconds that arithmetic, memory and the call itself take at least."""
+    def limits(
+        self, macs: float, moved: float, integer: bool = False, *, weights: float = 0.0, streamed: float = 0.0
+    ) -> dict[str, float]:
+        """Seconds that arithmetic, memory and the call itself take at least.
+
+        Parameters
+        ----------
+        macs, moved : float
+            Multiply-accumulates, and bytes read or written.
+        integer : bool
+        weights : float
+            Of these bytes, those that the next call reads again.
+        streamed : float
+            Bytes that pass through the caches until then: weights stay in those that hold all of it.
+        """
         peak = self.peaks.get("integer" if integer else "float", self.peaks["float"])
-        level = next((size for size in sorted(self.bandwidths) if moved <= size), max(self.bandwidths))
-        return {"compute": macs / peak, "memory": moved / self.bandwidths[level], "overhead": self.overhead}
+        read = weights / self._bandwidth(max(moved, streamed))
+        memory = read + (moved - weights) / self._bandwidth(moved)
+        return {"compute": macs / peak, "memory": memory, "overhead": self.overhead}
 
-    def bound(self, macs: float, moved: float, integer: bool = False) -> str:
-        """``compute``, ``memory`` or ``overhead``: whichever takes longest."""
-        limits = self.limits(macs, moved, integer)
-        return max(limits, key=limits.__getitem__)
+    def _bandwidth(self, touched: float) -> float:
+        """Bytes per second where so many are touched again and again."""
+        level = next((size for size in sorted(self.bandwidths) if touched <= size), max(self.bandwidths))
+        return self.bandwidths[level]
+
+    def best_with(self, other: "Roofline") -> "Roofline":
+        """The best of two measurements: other programs, and heat, only make a machine slower than it can be."""
+        return other.model_copy(
+            update={
+                "peaks": {kind: max(rate, self.peaks.get(kind, 0.0)) for kind, rate in other.peaks.items()},
+                "bandwidths": {size: max(rate, self.bandwidths[size]) for size, rate in other.bandwidths.items()},
+                "overhead": min(self.overhead, other.overhead),
+                "disturbed": self.disturbed and other.disturbed,
+                "times": self.times + other.times,
+            }
+        )
 
     def __str__(self) -> str:
         peaks = ", ".join(f"{rate / 1e9:.0f} billion {kind} MACs/s" for kind, rate in self.peaks.items())
@@ -70,21 +105,44 @@ class Roofline(BaseModel):
         return (
             f"{peaks}, {beyond:.1f} GB/s from memory, {self.overhead * 1e6:.1f} microseconds for each small layer "
             f"({self.runtime} {self.version} on {self.threads} thread{'s' * (self.threads > 1)}, "
-            f"measured on {self.measured})"
+            f"measured on {self.measured}{', while ' * bool(self.disturbed)}{'; '.join(self.disturbed)})"
         )
 
 
 def roofline(runtime: Runtime, threads: int = 1, refresh: bool = False) -> Roofline:
-    """This machine's roofline for a runtime, measured in seconds once and then kept in the user's cache folder."""
+    """This machine's roofline for a runtime, measured in seconds and then kept in the user's cache folder.
+
+    One that was measured while the machine was busy is measured again when it is asked for, but not for ever.
+    """
+    path = _path(runtime, threads)
+    known = None if refresh else _known(path)
+    if known is None:
+        return _kept(path, measure_roofline(runtime, threads))
+    return measured_again(known, runtime, threads) if known.disturbed else known
+
+
+def measured_again(known: Roofline, runtime: Runtime, threads: int = 1) -> Roofline:
+    """The best of this and another measurement; the same where it was measured often enough."""
+    if known.times > AGAIN:
+        return known
+    return _kept(_path(runtime, threads), known.best_with(measure_roofline(runtime, threads)))
+
+
+def _path(runtime: Runtime, threads: int) -> Path:
     known = (VERSION, runtime.name, runtime.version(), processor(), threads)
     name = hashlib.sha256(repr(known).encode()).hexdigest()[:12]
-    path = platformdirs.user_cache_path("compression-workbench") / "roofline" / f"{runtime.name}-{threads}-{name}.json"
-    if path.exists() and not refresh:
-        try:
-            return Roofline.model_validate_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValidationError):
-            pass  # what can't be read is measured again
-    found = measure_roofline(runtime, threads)
+    return platformdirs.user_cache_path("compression-workbench") / "roofline" / f"{runtime.name}-{threads}-{name}.json"
+
+
+def _known(path: Path) -> Roofline | None:
+    """What is kept there; what can't be read is measured again."""
+    try:
+        return Roofline.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValidationError):
+        return None
+
+
+def _kept(path: Path, found: Roofline) -> Roofline:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(found.model_dump_json(indent=2), encoding="utf-8")
@@ -95,6 +153,7 @@ def roofline(runtime: Runtime, threads: int = 1, refresh: bool = False) -> Roofl
 
 def measure_roofline(runtime: Runtime, threads: int = 1) -> Roofline:
     """Measure it now."""
+    watch = Watch()
     torch.manual_seed(0)
     rows = np.random.default_rng(0).standard_normal((ROWS, WIDTH)).astype(np.float32)
     product = ROWS * WIDTH * WIDTH
@@ -102,7 +161,7 @@ def measure_roofline(runtime: Runtime, threads: int = 1) -> Roofline:
     if runtime.kernels and any(kernel.mode == "static" for kernel in runtime.kernels):
         peaks["integer"] = product / _seconds(runtime, nn.Linear(WIDTH, WIDTH), rows, threads, Quantize())
     chain = nn.Sequential(*(layer for _ in range(CHAIN) for layer in (nn.Linear(SMALL, SMALL), nn.ReLU())))
-    return Roofline(
+    found = Roofline(
         runtime=runtime.name,
         version=runtime.version() or "",
         processor=processor(),
@@ -112,6 +171,7 @@ def measure_roofline(runtime: Runtime, threads: int = 1) -> Roofline:
         bandwidths={2 * size: 2 * size / _copying(size, threads) for size in COPIES},
         overhead=_seconds(runtime, chain, rows[:1, :SMALL].copy(), threads) / CHAIN,
     )
+    return found.model_copy(update={"disturbed": watch.seen().disturbances()})
 
 
 def _seconds(

@@ -142,11 +142,17 @@ class Trial:
             return []
         return self.metrics.details(self.study.baseline.metrics or self.metrics)
 
-    def why(self) -> "Why":
-        """Why it isn't faster, in sentences from measured causes; takes some seconds."""
+    def why(self, refresh: bool = False) -> "Why":
+        """Why it isn't faster, in sentences from measured causes; takes some seconds.
+
+        Parameters
+        ----------
+        refresh : bool
+            Whether to measure anew what this machine can do at best, whatever is known of it.
+        """
         from workbench.why import why
 
-        return why(self)
+        return why(self, refresh)
 
     def module(self) -> "nn.Module":
         """The compressed module (floats; the artifact holds its quantized form), in evaluation mode."""

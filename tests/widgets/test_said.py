@@ -4,6 +4,8 @@ import io
 import re
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,16 +18,21 @@ from widgets.result import ResultCard
 from widgets.said import said
 from widgets.texts import speak
 from workbench import Distill, Finetune, Half, Metrics, Prune, Quantize, Recipe, ShareWeights, Study, WorkbenchError
+from workbench.causes.base import Case
+from workbench.causes.limits import above_roofline, bounds, less_efficient, poor_kernels, slowest_layers, small_layers
 from workbench.energy import Energy
 from workbench.estimates import Estimate, Score, share_of
 from workbench.evaluation import TASKS, Errors, Prediction, Quality
 from workbench.latency import Calls
+from workbench.layers import Layer
 from workbench.machine import Machine
 from workbench.memory import HINT, enough_memory
 from workbench.metrics import Conditions, Parity
 from workbench.own import read_data, read_weights
 from workbench.prediction.calibration import FIGURES, Calibration
 from workbench.process_cost import ProcessCost
+from workbench.profiling import Operation
+from workbench.roofline import Roofline
 from workbench.rules import RULES, meaning_of
 from workbench.runtimes import RUNTIMES
 from workbench.search.goals import Goal
@@ -34,6 +41,7 @@ from workbench.search.rungs import Rung
 from workbench.steps.base import Work
 from workbench.why import headline_of
 
+DISTURBED = ["other programs took 61% of its processors", "its clock fell from 3100 to 1900 MHz"]
 ONE = Estimate(value=1.5, low=1.25, high=1.75)
 
 
@@ -145,6 +153,47 @@ def test_the_sentences_of_real_trials_are_chinese(study: Study):
 def test_why_a_real_trial_is_not_faster_is_chinese(study: Study):
     for sentence in study.trial(1).why().sentences():
         assert left_over(sentence, "conv", "onnxruntime") == [], said(sentence)
+
+
+def layer(name: str, milliseconds: float, macs: int, size: int = 1) -> Layer:
+    return Layer(name, "Linear", (size, size), (size,), (size,), size, None, 0.0, 32, macs, milliseconds)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [layer("a", 2.0, 1_000_000), layer("b", 1.0, 1, 1_000), layer("c", 3.0, 1)],
+        [*(layer(name, 2.0, 1_000_000) for name in "abcd"), layer("e", 1.0, 1, 2_000), layer("f", 0.002, 1)],
+        [layer("a", 0.5, 1_000_000), layer("b", 0.4, 1), layer("c", 0.4, 1)],
+        [layer("a", 2.0, 1), layer("b", 0.004, 1), layer("c", 0.3, 1)],
+        [layer(name, 0.002, 1) for name in "abcd"],
+        [layer(name, 2.0, 1) for name in "abcd"],
+    ],
+)
+def test_what_the_roofline_tells_is_chinese(layers: list[Layer]):
+    facts = {"runtime": "onnxruntime", "version": "1", "processor": "p", "threads": 1, "measured": date(2026, 1, 1)}
+    roof = Roofline(**facts, peaks={"float": 1e9}, bandwidths={1: 1e10}, overhead=1e-6, disturbed=DISTURBED)
+    operations = [Operation(layer.name, "MatMul", layer.name, layer.milliseconds or 0.0) for layer in layers]
+    trial = SimpleNamespace(study=SimpleNamespace(batch=1))
+    quick = [replace(layer, milliseconds=0.001) for layer in layers]
+    case = Case(trial, layers, operations, roof, Case(trial, quick, operations, roof))
+    rules = (bounds, slowest_layers, poor_kernels, less_efficient, above_roofline, small_layers)
+    causes = [cause for rule in rules if (cause := rule(case))]
+    assert causes
+    for sentence in [*(cause.sentence for cause in causes), f"This machine at best: {roof}."]:
+        assert left_over(sentence, "onnxruntime") == [], said(sentence)
+        assert figures(sentence) <= figures(said(sentence))
+
+
+@pytest.mark.parametrize("which", ["conv1, whose", "16 layers whose"])
+def test_odd_channels_are_chinese(which: str):
+    does = "they do" if "layers" in which else "it does"
+    sentence = (
+        f"81% of the time is in {which} channels (13, 26) waste part of each vector: timed alone with 16, 32, {does} "
+        "1.50 times the arithmetic in 0.85 [0.66 to 1.06] of the time."
+    )
+    assert left_over(sentence, "conv") == [], said(sentence)
+    assert figures(sentence) <= figures(said(sentence))
 
 
 @pytest.mark.parametrize("speed", [None, (1.4, 1.5, 1.6), (0.9, 1.0, 1.1), (0.4, 0.5, 0.6)])

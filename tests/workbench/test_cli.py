@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from workbench import Dataset, Prune, Quantize, Recipe, Study, cli
 from workbench.knobs import knobs
+from workbench.roofline import roofline
 from workbench.runtimes import RUNTIMES
 from workbench.steps import STEPS
 
@@ -109,11 +110,20 @@ def test_compare_says_where_two_trials_differ(folder, command):
 
 
 def test_why_says_where_the_time_goes(folder, command, monkeypatch, tmp_path):
+    measured, asked = roofline, []
+
+    def asking(runtime, threads, refresh):
+        asked.append(refresh)
+        return measured(runtime, threads, refresh)
+
     monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path)
     monkeypatch.setattr("workbench.roofline.SECONDS", 0.02)
-    done = command("why", folder, 0)
-    assert done.out.startswith("This is the baseline")
-    assert "This machine at best: " in done.out
+    monkeypatch.setattr("workbench.why.roofline", asking)
+    for options in ([], ["--refresh"]):
+        done = command("why", folder, 0, *options)
+        assert done.out.startswith("This is the baseline")
+        assert "This machine at best: " in done.out
+    assert asked == [False, True]
 
 
 def test_best_grid_and_sparse_say_what_was_measured(folder, command, monkeypatch):

@@ -32,11 +32,12 @@ def compare(
 def why(
     study: StudyFolder,
     trial: Annotated[int, typer.Argument(help="The trial's number.")],
+    refresh: Annotated[bool, typer.Option("--refresh", help="Measure this machine's best anew.")] = False,
 ) -> None:
     """Say why a trial isn't faster: where its time goes, and each cause as it was measured."""
     from workbench.study import Study
 
-    typer.echo(repr(Study.open(study).trial(trial).why()))
+    typer.echo(repr(Study.open(study).trial(trial).why(refresh)))
 
 
 def export(
