@@ -19,8 +19,10 @@ from workbench.latency import budget as most_seconds
 from workbench.machine import Machine
 from workbench.memory import shortage
 from workbench.metrics import bytes_text, speed_verdict
+from workbench.questions import Answer
 from workbench.runtimes import RUNTIMES, Runtime
 
+THIS_FILE = "1x: this file"
 LEAST_SECONDS = 2.0  # of a timing that is worth something
 Load = Callable[[], Run]
 
@@ -58,17 +60,35 @@ class Tried:
     note: str = ""
     agreement: Agreement | None = None
 
+    @property
+    def title(self) -> str:
+        """What the runtime is called."""
+        return RUNTIMES[self.runtime].title if self.runtime in RUNTIMES else self.runtime
+
     def sentence(self) -> str:
         """What it gave, or why it was left out."""
         if self.latency is None:
-            return f"{self.runtime} is left out: {self.left_out}"
-        speed = f"{self.speedup.value:.2f}x [{self.speedup.low:.2f}, {self.speedup.high:.2f}], " if self.speedup else ""
+            return f"{self.title} is left out: {self.left_out}"
+        speed = f"{_times(self.speedup)}, " if self.speedup else ""
         note = f" ({self.note})" if self.note else ""
         alike = f", {self.agreement.words()}" if self.agreement else ""
         return (
-            f"{self.runtime} {self.version}: {speed}{self.latency.value:.3g} ms, {bytes_text(self.size_bytes)}, "
+            f"{self.title} {self.version}: {speed}{self.latency.value:.3g} ms, {bytes_text(self.size_bytes)}, "
             f"{self.preparing:.1f} s to prepare{alike}{note}"
         )
+
+    def row(self) -> dict[str, str]:
+        """What it gave, as a row of texts."""
+        ms, alike = self.latency, self.agreement
+        assert ms is not None
+        same = "" if alike is None else f"{alike.error:.2%} off" if alike.same is None else f"{alike.same:.1%} same"
+        return {
+            "runtime": self.title,
+            "ms": f"{ms.value:.3g} [{ms.low:.3g}, {ms.high:.3g}]",
+            "speed": _times(self.speedup) if self.speedup else THIS_FILE,
+            "answers": same,
+            "ready in": f"{self.preparing:.1f} s",
+        }
 
 
 @dataclass(frozen=True)
@@ -100,22 +120,34 @@ class Best:
     unsure: str = ""
 
     def sentences(self) -> list[str]:
-        """The choice and how sure it is, then what each gave."""
-        said = f"Best here with {self.threads} thread{'s' * (self.threads > 1)} and batch {self.batch}: {self.winner}."
-        measured = [tried for tried in self.tried if tried.latency]
+        """The choice and how sure it is, then what each gave, and what disturbed the last timing."""
+        return [self.choice(), *(tried.sentence() for tried in self.tried), *self._disturbed()]
+
+    def choice(self) -> str:
+        """The winner, and how sure that is."""
+        measured = {tried.runtime: tried for tried in self.tried if tried.latency}
+        threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
+        said = f"Best here with {threads} and batch {self.batch}: {measured[self.winner].title}."
         if self.margin is not None:
-            second = next(t.runtime for t in _by_speed(measured) if t.runtime != self.winner)
-            interval = f"{self.margin.value:.2f}x [{self.margin.low:.2f}, {self.margin.high:.2f}]"
-            verdict = speed_verdict(self.margin)
+            second = next(t.title for t in _by_speed([*measured.values()]) if t.runtime != self.winner)
+            interval = _times(self.margin)
             said += (
                 f" It is {interval} the speed of {second}."
-                if verdict == "faster"
+                if speed_verdict(self.margin) == "faster"
                 else f" It and {second} can't be told apart: {interval}."
             )
-        disturbed = [f"The machine was not quiet: {text}." for text in self.machine.disturbances()]
-        if self.unsure:
-            said += f" The fastest two could not be timed against each other: {self.unsure}"
-        return [said, *(tried.sentence() for tried in self.tried), *disturbed]
+        if len(measured) == 1:
+            said += " No other could be timed."
+        return said + (f" The fastest two could not be timed against each other: {self.unsure}" if self.unsure else "")
+
+    def answer(self) -> Answer:
+        """As a page shows it: the choice and what was left out in sentences, what was measured as a table."""
+        left_out = [tried.sentence() for tried in self.tried if not tried.latency]
+        rows = [tried.row() for tried in self.tried if tried.latency]
+        return Answer([self.choice(), *self._disturbed(), *left_out], rows)
+
+    def _disturbed(self) -> list[str]:
+        return [f"The machine was not quiet: {text}." for text in self.machine.disturbances()]
 
     def __repr__(self) -> str:
         return "\n".join(self.sentences())
@@ -279,6 +311,10 @@ def _keep(file: Path, subject: Subject, folder: Path) -> None:
     if file != subject.artifact:
         folder.mkdir(parents=True)
         shutil.copy(file, folder)
+
+
+def _times(ratio: Estimate) -> str:
+    return f"{ratio.value:.2f}x [{ratio.low:.2f}, {ratio.high:.2f}]"
 
 
 def _by_speed(tried: list[Tried]) -> list[Tried]:

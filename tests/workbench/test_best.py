@@ -181,8 +181,8 @@ def test_the_winner_is_timed_against_the_runner_up_and_told_in_words(study):
     assert found.winner in RUNTIMES
     assert found.margin.value >= 1
     said = found.sentences()
-    assert said[0].startswith(f"Best here with 1 thread and batch 1: {found.winner}.")
-    assert any(line.startswith("inductor is left out: ") for line in said)
+    assert said[0].startswith(f"Best here with 1 thread and batch 1: {RUNTIMES[found.winner].title}.")
+    assert any(line.startswith("PyTorch Inductor (compiled) is left out: ") for line in said)
 
 
 @pytest.mark.parametrize(
@@ -217,6 +217,7 @@ def test_a_model_that_one_runtime_cannot_export_is_left_out_with_the_reason(monk
     left = next(tried for tried in best.tried if tried.runtime == "onnxruntime")
     assert "could not be exported for 'onnxruntime'" in left.left_out
     assert (best.winner, best.margin) == ("torch", None)
+    assert best.choice().endswith(": PyTorch (eager). No other could be timed.")
 
 
 @pytest.mark.parametrize("budget", ["30 trials", "soon"])
