@@ -1,6 +1,5 @@
 """The chosen trial in tabs: what it costs and buys, what is inside, how it was made, and its files."""
 
-from collections.abc import Callable
 from html import escape
 
 import ipywidgets as w
@@ -8,13 +7,14 @@ import ipywidgets as w
 from widgets.files import Exports, files_page, recipe_page
 from widgets.foreseen import Foreseen
 from widgets.inside import Ask, Flips, Layers, Question, Why
+from widgets.long_work import Start
 from widgets.result import ResultCard, title
+from widgets.runtimes import Elsewhere
 from widgets.sensitive import Sensitive
 from widgets.texts import text
 from workbench import Study, Trial
-from workbench.tasks import Task
 
-TABS = ("summary", "layers", "sensitivity", "flips", "why", "foreseen", "recipe", "files")
+TABS = ("summary", "layers", "sensitivity", "flips", "why", "runtimes", "foreseen", "recipe", "files")
 BASELINE = -1
 
 
@@ -26,10 +26,10 @@ class Chosen(w.VBox):
     ask : callable
         As `widgets.inside.Question` takes it.
     start : callable
-        As `widgets.sensitive.Sensitive` takes it.
+        As `widgets.long_work.LongWork` takes it.
     """
 
-    def __init__(self, ask: Ask, start: Callable[[Study, str], Task]):
+    def __init__(self, ask: Ask, start: Start):
         self.trial: Trial | None = None
         self.heading = w.HTML(layout=w.Layout(flex="1", min_width="0"))
         self.against = w.Dropdown(
@@ -40,10 +40,11 @@ class Chosen(w.VBox):
             style={"description_width": "initial"},
         )
         self.card, self.layers, self.flips, self.why = ResultCard(), Layers(ask), Flips(ask), Why(ask)
-        self.sensitive = Sensitive(start)
+        self.sensitive, self.elsewhere = Sensitive(start), Elsewhere(start)
         self.foreseen, self.recipe, self.files, self.exports = Foreseen(), w.HTML(), w.HTML(), Exports(ask)
         files = w.VBox([self.files, self.exports])
-        pages = [self.card, self.layers, self.sensitive, self.flips, self.why, self.foreseen, self.recipe, files]
+        inside = [self.layers, self.sensitive, self.flips, self.why, self.elsewhere]
+        pages = [self.card, *inside, self.foreseen, self.recipe, files]
         self.tabs = w.Tab(pages, titles=tuple(text(f"tab.{tab}") for tab in TABS), selected_index=0)
         super().__init__([w.HBox([self.heading, self.against]).add_class("wb-chosen-head"), self.tabs])
         self.add_class("wb-chosen")
@@ -59,6 +60,7 @@ class Chosen(w.VBox):
         for question in self._questions:
             question.about(None)
         self.sensitive.about(None)
+        self.elsewhere.about(None)
         self.foreseen.value = self.recipe.value = self.files.value = ""
         self.against.layout.display = "none"
 
@@ -111,12 +113,13 @@ class Chosen(w.VBox):
         for question in self._questions:
             question.about(self.trial, other)
         self.sensitive.about(self.trial)
+        self.elsewhere.about(self.trial)
         self._look()
 
     def _look(self) -> None:
         """Fill the page that is open."""
         page = self.tabs.children[self.tabs.selected_index or 0]
-        if isinstance(page, (Question, Sensitive)):
+        if isinstance(page, (Question, Sensitive, Elsewhere)):
             page.look()
         elif self.trial is not None and page is self.foreseen:
             self.foreseen.show(self.trial.study)

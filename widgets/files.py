@@ -40,7 +40,7 @@ class Exports(Question):
 def recipe_page(trial: Trial) -> str:
     """The recipe in YAML and in Python, each to copy."""
     parts = ((trial.recipe.to_yaml(), "YAML"), (trial.recipe.to_python(), "Python"))
-    return "<div class='wb-codes'>" + "".join(_code(code, name) for code, name in parts) + "</div>"
+    return "<div class='wb-codes'>" + "".join(code_block(code, name) for code, name in parts) + "</div>"
 
 
 def files_page(trial: Trial) -> str:
@@ -51,17 +51,17 @@ def files_page(trial: Trial) -> str:
     stem = name.rsplit(".", 1)[0]
     rows = []
     if artifact is not None and made:
-        rows += [_row(name, artifact.stat().st_size, "model", _content(artifact))]
-    rows += [_row(f"{stem}.yaml", None, "recipe", trial.recipe.to_yaml().encode())]
+        rows += [file_row(name, artifact.stat().st_size, "model", file_content(artifact))]
+    rows += [file_row(f"{stem}.yaml", None, "recipe", trial.recipe.to_yaml().encode())]
     if made:
-        rows += [_row(f"{stem}.py", None, "code", trial.snippet().encode())]
-        rows += [_row(helper, None, "helper", code.encode()) for helper, code in trial.helpers().items()]
+        rows += [file_row(f"{stem}.py", None, "code", trial.snippet().encode())]
+        rows += [file_row(helper, None, "helper", code.encode()) for helper, code in trial.helpers().items()]
     folder = trial.study.storage.folder(trial.number)
     for file in sorted(folder.iterdir() if folder.exists() else []):
         if file.name in KINDS and KINDS[file.name] != "recipe":
-            rows.append(_row(f"{stem}-{file.name}", file.stat().st_size, KINDS[file.name], _content(file)))
+            rows.append(file_row(f"{stem}-{file.name}", file.stat().st_size, KINDS[file.name], file_content(file)))
     where = f"<p class='wb-hint'>{text('files.where', path=escape(str(folder)))}</p>"
-    code = _code(trial.snippet(), text("files.snippet")) if made else ""
+    code = code_block(trial.snippet(), text("files.snippet")) if made else ""
     return f"<div class='wb-scroll'><table class='wb-files'><tbody>{''.join(rows)}</tbody></table></div>{code}{where}"
 
 
@@ -71,20 +71,22 @@ def _exported(row: dict[str, str], folder: Path) -> str:
     size = bytes_text(sum(file.stat().st_size for file in files))
     helpers = [file for name in row["helpers"].split("\n") if name and (file := folder / name).exists()]
     kinds = [*((file, "export") for file in files), *((file, "helper") for file in helpers)]
-    rows = "".join(_row(file.name, file.stat().st_size, kind, _content(file)) for file, kind in kinds)
+    rows = "".join(file_row(file.name, file.stat().st_size, kind, file_content(file)) for file, kind in kinds)
     told = f"{text('exports.parity', share=row['parity'])} {escape(said(row['note']))}".strip()
+    code = code_block(row["snippet"], text("files.snippet"))
     return (
         f"<details><summary>{escape(row['format'])}: {size}</summary><p class='wb-hint'>{told}</p>"
-        f"<table class='wb-files'><tbody>{rows}</tbody></table>{_code(row['snippet'], text('files.snippet'))}</details>"
+        f"<table class='wb-files'><tbody>{rows}</tbody></table>{code}</details>"
     )
 
 
-def _content(file: Path) -> bytes | None:
+def file_content(file: Path) -> bytes | None:
     """Its bytes, or None where they are too many for a page."""
     return None if file.stat().st_size > LARGEST_DOWNLOAD else file.read_bytes()
 
 
-def _row(name: str, size: int | None, kind: str, content: bytes | None) -> str:
+def file_row(name: str, size: int | None, kind: str, content: bytes | None) -> str:
+    """A file as a row of a table: a link that downloads it, its size, and what it is."""
     size = len(content or b"") if size is None else size
     shown = escape(name) if content is None else _link(name, content)
     return f"<tr><th scope='row'>{shown}</th><td>{bytes_text(size)}</td><td>{text(f'files.{kind}')}</td></tr>"
@@ -96,7 +98,8 @@ def _link(name: str, content: bytes) -> str:
     return f"<a class='wb-download' download='{escape(name)}' href='{address}'>{escape(name)}</a>"
 
 
-def _code(code: str, name: str) -> str:
+def code_block(code: str, name: str) -> str:
+    """Code under its name, to copy."""
     return (
         f"<section class='wb-code'><header><b>{name}</b>"
         f"<button type='button' class='wb-copy' data-copy='pre'>{text('copy')}</button></header>"

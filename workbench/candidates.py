@@ -11,6 +11,7 @@ from workbench.runtimes import PACKED, Runtime
 from workbench.steps.base import Work
 
 if TYPE_CHECKING:
+    from workbench.evaluation import Task
     from workbench.trial import Trial
 
 AGAIN = "its integers are written anew for it"
@@ -33,6 +34,10 @@ class Subject:
         What that file was made for.
     calibration : numpy.ndarray or None
         Prepared inputs (N, ...) float32 for files with integers; `inputs` if left out.
+    samples : numpy.ndarray or None
+        Prepared inputs (N, ...) float32 for which the answers of runtimes are compared; `inputs` if left out.
+    task : Task or None
+        What tells which outputs are the same answer; without one they are figures.
     """
 
     work: Work
@@ -40,6 +45,8 @@ class Subject:
     artifact: Path | None = None
     own: Runtime | None = None
     calibration: np.ndarray | None = None
+    samples: np.ndarray | None = None
+    task: "Task | None" = None
 
     @classmethod
     def of(cls, trial: "Trial", count: int) -> "Subject":
@@ -50,7 +57,9 @@ class Subject:
         WorkbenchError
             If it has no file, or one whose speed is not claimed.
         """
+        from workbench.agreement import SAMPLES
         from workbench.carry_out import calibrating, rebuild
+        from workbench.evaluation import task_of
         from workbench.layers import batch_of
 
         if trial.artifact is None or trial.metrics is None:
@@ -61,8 +70,10 @@ class Subject:
                 "Choose a trial with bits that a runtime has kernels for.",
             )
         work, study = rebuild(trial), trial.study
-        inputs = batch_of(study.dataset, count)
-        return cls(work, inputs, trial.artifact, trial.runtime, calibrating(study, work))
+        dataset, task = study.dataset, task_of(study.dataset)
+        samples = batch_of(dataset, task.batch(dataset, min(SAMPLES, len(dataset.validation))))
+        inputs, calibration = batch_of(dataset, count), calibrating(study, work)
+        return cls(work, inputs, trial.artifact, trial.runtime, calibration, samples, task)
 
     def check(self, runtime: Runtime) -> None:
         """Refuse, before any work, a runtime that would compute with other numbers than the trial does.

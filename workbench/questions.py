@@ -136,8 +136,13 @@ def answer(study: "Study", number: int, question: str, against: int | None = Non
     known = kept(study, number, question, against)
     if known is None:
         known = ask(study.trial(number), against)
-        _file(study, number, question, against).write_text(json.dumps(asdict(known)), encoding="utf-8")
+        keep(study, number, question, known, against)
     return known
+
+
+def keep(study: "Study", number: int, question: str, known: Answer, against: int | None = None) -> None:
+    """Put an answer into the study's folder."""
+    _file(study, number, question, against).write_text(json.dumps(asdict(known)), encoding="utf-8")
 
 
 def kept(study: "Study", number: int, question: str, against: int | None = None) -> Answer | None:

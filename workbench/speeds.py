@@ -25,6 +25,7 @@ class Speeds:
         trial: "Trial | int",
         budget: str | timedelta = "2 min",
         on_progress: OnProgress | None = None,
+        keep: Path | None = None,
     ) -> "Best":
         """The fastest runtime for a trial on this machine, by running it in each; says what each gave.
 
@@ -37,6 +38,8 @@ class Speeds:
             compile a small model with Inductor.
         on_progress : callable, optional
             As in `run`.
+        keep : pathlib.Path, optional
+            A folder that the fastest file is copied to, where it is not the trial's own.
 
         Raises
         ------
@@ -59,6 +62,7 @@ class Speeds:
             seconds=seconds,
             threads=study.threads,
             device=study.device,
+            keep=keep,
             report=reporting(on_progress),
         )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import tickets
 from workbench.errors import Cancelled, WorkbenchError, lookup
+from workbench.questions import EXPORTED, Answer, keep
 from workbench.storage import alive
 from workbench.tickets import CANCEL, PROGRESS, Told, asked, end_of, file, read, shown, ticket_of
 
@@ -47,9 +48,28 @@ def sensitivity(study: "Study", told: Told) -> dict[str, Any]:
     return {"sentences": found.sentences(), "share": share, "views": shown}
 
 
+def runtimes(study: "Study", told: Told, number: int) -> dict[str, Any]:
+    """A trial in every runtime; the answer, and the fastest file, are kept with the trial."""
+    folder = study.storage.folder(number) / EXPORTED / FASTEST
+    return _kept(study, number, "runtimes", study.best_runtime(number, on_progress=told, keep=folder).answer())
+
+
+def grid(study: "Study", told: Told, number: int) -> dict[str, Any]:
+    """A trial's file by threads and inputs in a call; the answer is kept with the trial."""
+    return _kept(study, number, "grid", study.grid(number, on_progress=told).answer())
+
+
+def _kept(study: "Study", number: int, question: str, answer: Answer) -> dict[str, Any]:
+    keep(study, number, question, answer)
+    return {"sentences": answer.sentences}
+
+
+FASTEST = "fastest"  # the folder, among a trial's exports, of the file that is fastest elsewhere
 VIEWS = ("accuracy", "output error")
 """Of sensitivity: what its figures say."""
-TASKS: dict[str, Callable[..., dict[str, Any]]] = {"prepare": prepare, "search": search, "sensitivity": sensitivity}
+TASKS: dict[str, Callable[..., dict[str, Any]]] = {
+    task.__name__: task for task in (prepare, search, sensitivity, runtimes, grid)
+}
 
 
 class BrokenOff(WorkbenchError):

@@ -153,3 +153,20 @@ def test_a_page_that_came_before_its_widgets_is_loaded_once_more(browser: Browse
     expect(page.locator(".wb-run")).to_be_visible()
     assert page.evaluate("performance.getEntriesByType('navigation')[0].type") == "reload"
     page.close()
+
+
+def test_a_trial_is_tried_in_every_runtime_and_what_was_found_survives_a_reload(opened: Visit) -> None:
+    page = opened.page
+    page.get_by_role("tab", name="Runtimes").click()
+    page.get_by_role("button", name="Try every runtime here").click()
+    for again in (False, True):
+        if again:
+            page.reload()
+            page.get_by_role("tab", name="Runtimes").click()
+        found = page.locator(".wb-long-work:visible").first
+        expect(found).to_contain_text("Best here with 1 thread and batch 1: ONNX Runtime.")
+        expect(found.locator("tbody")).to_contain_text("1x: this file")
+        expect(page.get_by_role("button", name="Measure again")).to_be_visible()
+        for tab in page.locator(".wb-chosen .lm-TabBar-tab").all():
+            expect(tab).to_be_in_viewport(ratio=1)
+    leave(opened)

@@ -18,6 +18,8 @@ from widgets.result import ResultCard
 from widgets.said import said
 from widgets.texts import speak
 from workbench import Distill, Finetune, Half, Metrics, Prune, Quantize, Recipe, ShareWeights, Study, WorkbenchError
+from workbench.agreement import Agreement
+from workbench.best import Best, Tried
 from workbench.causes.base import Case
 from workbench.causes.limits import above_roofline, bounds, less_efficient, poor_kernels, slowest_layers, small_layers
 from workbench.energy import Energy
@@ -39,6 +41,7 @@ from workbench.search.goals import Goal
 from workbench.search.outcome import Outcome
 from workbench.search.rungs import Rung
 from workbench.steps.base import Work
+from workbench.thread_grid import Cell, Grid, Lead
 from workbench.why import headline_of
 
 DISTURBED = ["other programs took 61% of its processors", "its clock fell from 3100 to 1900 MHz"]
@@ -194,6 +197,43 @@ def test_odd_channels_are_chinese(which: str):
     )
     assert left_over(sentence, "conv") == [], said(sentence)
     assert figures(sentence) <= figures(said(sentence))
+
+
+LEFT_OUT = [
+    *(Agreement.of(bent, np.ones((4, 2), np.float32)).refusal() for bent in (np.full((4, 2), v) for v in (2, np.nan))),
+    Agreement.of(np.ones((4, 3)), np.ones((4, 2))).refusal(),
+    Agreement(256, 0.5, 0.5).refusal(),
+    "Something unexpected went wrong: RuntimeError: a surprise",
+]
+
+
+@pytest.mark.parametrize("margin", [None, ONE, Estimate(value=1.0, low=0.9, high=1.1)])
+def test_the_choice_of_a_runtime_is_chinese(margin: Estimate | None):
+    tried = [Tried("onnxruntime", "1", ONE), Tried("torch", "2", ONE, ONE, agreement=Agreement(256, 0.996, 0.1))]
+    tried += [Tried("inductor", left_out=reason) for reason in LEFT_OUT]
+    best = Best(tried, "torch", margin, 2, 1, Machine(others=0.5), "" if margin else "The machine ran out of memory.")
+    answer = best.answer()
+    for told in [*answer.sentences, *(row[name] for row in answer.table for name in ("speed", "answers"))]:
+        assert left_over(told, "eager", "compiled", "surprise") == [], said(told)
+        assert figures(told) <= figures(said(told))
+
+
+@pytest.mark.parametrize("ratio", [None, ONE, Estimate(value=1.0, low=0.9, high=1.1)])
+def test_threads_and_inputs_at_once_are_chinese(ratio: Estimate | None):
+    busy = Machine(others=0.5, stolen=0.2)
+    cells = [Cell(1, 1, ONE, ONE, busy), Cell(2, 16, ONE, ONE)]
+    lead = Lead(cells[0], cells[1], ratio, busy) if ratio else Lead(cells[1])
+    for told in Grid(cells, lead, lead, runtime="PyTorch (eager)").answer().sentences:
+        assert left_over(told, "eager") == [], said(told)
+        assert figures(told) <= figures(said(told))
+    assert left_over("2 threads, batch 16") == []
+    assert left_over(Best([Tried("torch", "2", ONE)], "torch", None, 1, 1, busy).choice(), "eager") == []
+
+
+def test_why_a_runtime_was_left_out_of_a_real_choice_is_chinese(study: Study):
+    for sentence in study.best_runtime(1, "20 s").answer().sentences:
+        names = ("eager", "compiled", "sparse", "where", "faster", "pip", "install", "openvino", "executorch", "static")
+        assert left_over(sentence, *names) == [], said(sentence)
 
 
 @pytest.mark.parametrize("speed", [None, (1.4, 1.5, 1.6), (0.9, 1.0, 1.1), (0.4, 0.5, 0.6)])

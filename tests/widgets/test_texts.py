@@ -23,7 +23,20 @@ MADE = (
     "state.",
 )
 ENGINE = ("verdict.", "goal.", "knob.", "score.", "column.", "cell.")
-MADE = (*MADE, "find.", "foreseen.", "own.", "plot.", "sensitive.", "step.", "tab.", "upload.", "work.")
+MADE = (
+    *MADE,
+    "find.",
+    "foreseen.",
+    "grid.",
+    "own.",
+    "plot.",
+    "runtimes.",
+    "sensitivity.",
+    "step.",
+    "tab.",
+    "upload.",
+    "work.",
+)
 
 
 @pytest.fixture(autouse=True)

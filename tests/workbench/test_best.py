@@ -1,23 +1,58 @@
 """The best runtime is chosen by measurement, and what was left out is said with its reason."""
 
 import inspect
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from workbench import Quantize, Recipe, Study, WorkbenchError
+from workbench import Cancelled, Quantize, Recipe, Study, WorkbenchError
+from workbench.agreement import Agreement
 from workbench.best import Best, Tried, best_runtime
 from workbench.candidates import Subject
 from workbench.estimates import Estimate
+from workbench.evaluation import TASKS
 from workbench.machine import Machine
 from workbench.runtimes import RUNTIMES
+from workbench.runtimes.base import Session
 from workbench.runtimes.inductor import Inductor
+from workbench.runtimes.torch_eager import TorchEager
 from workbench.search.budget import Budget
 from workbench.steps.base import Work
 
 TORCH = RUNTIMES["torch"]
+
+
+class Bent(TorchEager):
+    """Eager PyTorch, whose outputs go through a function before anyone sees them."""
+
+    name, title = "bent", "Bent"
+
+    def __init__(self, bend):
+        self.bend = bend
+
+    def load(self, path, threads=1, device="cpu") -> Session:
+        run = TORCH.load(path, threads, device)
+        return lambda inputs: self.bend(run(inputs))
+
+
+def surprise(outputs: np.ndarray) -> np.ndarray:
+    raise RuntimeError("a surprise")
+
+
+def race(monkeypatch, *runtimes, **options) -> Best:
+    """What becomes of a small classifier in these runtimes beside PyTorch's eager one."""
+    monkeypatch.setattr("workbench.best.RUNTIMES", {runtime.name: runtime for runtime in (TORCH, *runtimes)})
+    torch.manual_seed(0)
+    inputs = np.random.default_rng(0).normal(size=(64, 8)).astype(np.float32)
+    subject = Subject(Work(nn.Sequential(nn.Linear(8, 8)).eval()), inputs[:1], samples=inputs, **options)
+    return best_runtime(subject, TORCH, seconds=300)
+
+
+def left_out(best: Best, name: str) -> str:
+    return next(tried.left_out for tried in best.tried if tried.runtime == name)
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +69,79 @@ def test_every_runtime_is_told_of_with_an_interval_or_a_reason(found):
             assert tried.speedup.low <= tried.speedup.value <= tried.speedup.high
             assert tried.size_bytes > 0
             assert tried.preparing > 0
+
+
+def test_what_was_tried_answers_as_the_trials_own_file(study):
+    for tried in study.best_runtime(0, budget="20 s").tried[1:]:
+        assert bool(tried.agreement) == bool(tried.latency)
+        if tried.agreement:
+            assert tried.agreement.same == 1.0
+            assert tried.agreement.samples == 256
+            assert "the same answer on 100.0% of 256 samples" in tried.sentence()
+
+
+@pytest.mark.parametrize(
+    ("bend", "task", "reason"),
+    [
+        (lambda outputs: outputs[:, ::-1], TASKS["classification"], "It gives the same answer on "),
+        (lambda outputs: outputs * 1.2, None, "Its outputs are 20.0% off on 64 samples, and more than 10% is another"),
+        (lambda outputs: outputs * np.nan, TASKS["classification"], "Its outputs are NaN or infinite."),
+        (lambda outputs: outputs[:, :4], None, "Its outputs have another shape: [64, 4] instead of [64, 8]."),
+        (surprise, None, "Something unexpected went wrong: RuntimeError: a surprise"),
+    ],
+    ids=["other classes", "other figures", "NaN", "another shape", "an error"],
+)
+def test_a_runtime_that_answers_otherwise_or_fails_is_left_out_and_the_others_go_on(bend, task, reason, monkeypatch):
+    best = race(monkeypatch, Bent(bend), RUNTIMES["onnxruntime"], task=task)
+    assert left_out(best, "bent").startswith(reason)
+    assert best.winner in ("torch", "onnxruntime")
+    assert next(tried for tried in best.tried if tried.runtime == "onnxruntime").latency
+
+
+def test_a_runtime_that_differs_within_the_tolerance_is_timed_and_tells_by_how_much(monkeypatch):
+    best = race(monkeypatch, Bent(lambda outputs: outputs * 1.05))
+    assert not left_out(best, "bent")
+    assert "outputs 5.00% off on 64 samples" in best.tried[1].sentence()
+
+
+def test_a_runtime_that_fails_only_later_is_left_out_as_well(monkeypatch):
+    calls = iter(range(10_000))
+    best = race(monkeypatch, Bent(lambda outputs: outputs if next(calls) < 40 else surprise(outputs)))
+    assert "RuntimeError: a surprise" in left_out(best, "bent")
+    assert (best.winner, best.margin) == ("torch", None)
+
+
+def test_a_first_one_that_fails_is_a_refusal_with_the_reason():
+    subject = Subject(Work(nn.Sequential(nn.Linear(8, 8)).eval()), np.zeros((1, 8), np.float32))
+    with pytest.raises(WorkbenchError, match=r"Bent can't run it\. Something unexpected went wrong: RuntimeError"):
+        best_runtime(subject, Bent(surprise))
+
+
+def test_it_stops_when_asked():
+    def stop(**facts) -> None:
+        raise Cancelled
+
+    subject = Subject(Work(nn.Sequential(nn.Linear(8, 8)).eval()), np.ones((1, 8), np.float32))
+    with pytest.raises(Cancelled):
+        best_runtime(subject, TORCH, report=stop)
+
+
+def test_the_winners_file_is_kept_unless_it_is_the_trials_own(monkeypatch, tmp_path):
+    monkeypatch.setattr("workbench.best.RUNTIMES", {})
+    subject = Subject(Work(nn.Sequential(nn.Linear(8, 8)).eval()), np.ones((1, 8), np.float32))
+    best_runtime(subject, TORCH, keep=tmp_path / "kept")
+    assert [file.name for file in (tmp_path / "kept").iterdir()] == ["torch.pt2"]
+    own = replace(subject, artifact=tmp_path / "kept" / "torch.pt2", own=TORCH)
+    best_runtime(own, TORCH, keep=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize(("off", "refused"), [(5, False), (6, True)])
+def test_of_256_answers_five_may_differ(off, refused):
+    expected = np.eye(10, dtype=np.float32)[np.arange(256) % 10]
+    outputs = expected.copy()
+    outputs[:off] = outputs[:off, ::-1]
+    assert bool(Agreement.of(outputs, expected, TASKS["classification"]).refusal()) == refused
 
 
 def test_what_has_no_kernels_for_the_integers_of_a_trial_is_passed_over(found):
@@ -73,8 +181,8 @@ def test_the_winner_is_timed_against_the_runner_up_and_told_in_words(study):
     assert found.winner in RUNTIMES
     assert found.margin.value >= 1
     said = found.sentences()
-    assert said[0].startswith(f"Best here with 1 thread and batch 1: {found.winner}.")
-    assert any(line.startswith("inductor is left out: ") for line in said)
+    assert said[0].startswith(f"Best here with 1 thread and batch 1: {RUNTIMES[found.winner].title}.")
+    assert any(line.startswith("PyTorch Inductor (compiled) is left out: ") for line in said)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +217,7 @@ def test_a_model_that_one_runtime_cannot_export_is_left_out_with_the_reason(monk
     left = next(tried for tried in best.tried if tried.runtime == "onnxruntime")
     assert "could not be exported for 'onnxruntime'" in left.left_out
     assert (best.winner, best.margin) == ("torch", None)
+    assert best.choice().endswith(": PyTorch (eager). No other could be timed.")
 
 
 @pytest.mark.parametrize("budget", ["30 trials", "soon"])

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from workbench import Cancelled, Dataset, Study, WorkbenchError
-from workbench.tasks import TASKS, BrokenOff, begin, carry_out_task, last_task
+from workbench.questions import EXPORTED, kept
+from workbench.runtimes import RUNTIMES
+from workbench.tasks import FASTEST, TASKS, BrokenOff, begin, carry_out_task, last_task
 from workbench.workers import LocalWorkers
 
 PATIENCE = 500  # seconds that a busy machine may take
@@ -114,3 +116,26 @@ def test_a_task_whose_worker_is_killed_is_broken_off_for_every_page(study: Study
                 watched.result(timeout=60)
     finally:
         workers.close()
+
+
+def test_a_trial_elsewhere_is_kept_with_the_trial_as_is_the_fastest_file(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = {name: RUNTIMES[name] for name in ("onnxruntime", "torch")}
+    monkeypatch.setattr("workbench.best.RUNTIMES", here)
+    number = study.baseline.number
+    told = carry_out_task(study, "runtimes", {"number": number})
+    answer = kept(study, number, "runtimes")
+    assert answer.sentences == told["sentences"] and answer.sentences[0].startswith("Best here with 1 thread")
+    assert [row["runtime"].split()[0] for row in answer.table] == ["ONNX", "PyTorch"]
+    assert answer.table[1]["answers"] == "100.0% same"
+    files = [file.name for file in (study.storage.folder(number) / EXPORTED / FASTEST).glob("*")]
+    assert files == ([] if here["onnxruntime"].title in answer.sentences[0].split(".")[0] else ["torch.pt2"])
+
+
+def test_the_threads_and_inputs_of_a_trial_are_kept_with_it(study: Study) -> None:
+    number = study.baseline.number
+    carry_out_task(study, "grid", {"number": number})
+    table = kept(study, number, "grid").table
+    assert {(row["threads"], row["inputs at once"]) for row in table} >= {("1", "1"), ("1", "16")}
+    assert all(float(row["ms"].split()[0]) > 0 for row in table)

@@ -69,6 +69,8 @@ class Task(ABC):
     """How the score, its interval and a change are found: a sentence with the number of samples."""
     tokens: ClassVar[bool] = False
     """Whether inputs are whole numbers that stand for themselves, rather than floats or pixels."""
+    figures: ClassVar[bool] = False
+    """Whether answers are figures, rather than one of several classes."""
 
     # What a dataset may hold.
 

@@ -50,6 +50,7 @@ class Regression(Task):
     name = "regression"
     title = "regression"
     score_name = "R²"
+    figures = True
     measured = (
         "R²: on {samples} validation samples, with its bootstrap interval; a change is tested by permutation of the "
         "squared errors of the same samples."
