@@ -15,6 +15,7 @@ import jinja2
 
 import workbench
 from workbench.closeups import closeups
+from workbench.disk import write, writing
 from workbench.errors import WorkbenchError
 from workbench.estimates import Score
 from workbench.evaluation import task_of
@@ -40,11 +41,9 @@ def write_report(study: "Study", path: str | Path, closely: Sequence[int] | None
         raise WorkbenchError("This study has no measured trial to report.", "Run a recipe first.")
     page = _page(study, trials, done, closely)
     target = Path(path)
-    try:
+    with writing(target, "Choose another place."):
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise WorkbenchError(f"{target} can't be written: {error}.", "Choose another place.") from error
+        write(target, page)
     return target
 
 

@@ -13,6 +13,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
+from workbench.disk import write
 from workbench.measure import processor
 from workbench.runtimes import Runtime
 from workbench.steps import Quantize
@@ -87,7 +88,7 @@ def roofline(runtime: Runtime, threads: int = 1, refresh: bool = False) -> Roofl
     found = measure_roofline(runtime, threads)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(found.model_dump_json(indent=2), encoding="utf-8")
+        write(path, found.model_dump_json(indent=2))
     except OSError:
         pass  # a home that can't be written only costs the seconds again
     return found

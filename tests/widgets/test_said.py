@@ -16,6 +16,8 @@ from widgets.result import ResultCard
 from widgets.said import said
 from widgets.texts import speak
 from workbench import Distill, Finetune, Half, Metrics, Prune, Quantize, Recipe, ShareWeights, Study, WorkbenchError
+from workbench.disk import REFUSED as REFUSED_BY_DISK
+from workbench.disk import writing
 from workbench.energy import Energy
 from workbench.estimates import Estimate, Score, share_of
 from workbench.evaluation import TASKS, Errors, Prediction, Quality
@@ -194,6 +196,11 @@ def short(doing: str, hint: str) -> None:
         torch.empty(2**50)
 
 
+def refuse(number: int) -> None:
+    with writing("here"):
+        raise OSError(number, "?")
+
+
 def load(runtime: str, content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model")
@@ -228,6 +235,7 @@ REFUSED: list[Callable[[], object]] = [
     lambda: RUNTIMES["sparse"].check(device="cuda"),
     lambda: short("training with batches of 64 samples", "Use a smaller batch_size, now 64, or another device."),
     lambda: short("doing Prune", HINT),
+    *(lambda number=number: refuse(number) for number in REFUSED_BY_DISK),
     no_compiler,
     lambda: RUNTIMES["torch"].load(Path("none")),
     lambda: load("torch", b"\x08\x0a\x12\x07pytorch"),
