@@ -93,6 +93,13 @@ class Comparison:
         return split.inputs[index], split.labels[index], self.a.answers()[index], self.b.answers()[index]
 
     @property
+    def refused(self) -> bool:
+        """Whether a runtime refused to tell a part of it: how long layers take, or what they give."""
+        sides = ([layer.before for layer in self.layers], [layer.after for layer in self.layers])
+        timed = (any(layer and layer.milliseconds is not None for layer in side) for side in sides)
+        return bool(self.unseen) or (self.a.study.device == "cpu" and not all(timed))
+
+    @property
     def damage(self) -> LayerChange | None:
         """The first layer whose output is off by more than a hundredth of its power, or None."""
         return next((layer for layer in self.layers if layer.sqnr is not None and layer.sqnr < DAMAGE), None)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
 from workbench.disk import write
-from workbench.measure import processor
+from workbench.machine import processor
 from workbench.runtimes import Runtime
 from workbench.steps import Quantize
 from workbench.steps.base import Work
