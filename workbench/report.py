@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 VERSIONS = ("torch", "onnxruntime", "onnx", "torch-pruning", "numpy", "scipy")
+FEW = 10  # classes, the most changed ones, that are not folded away
 SPREAD = 8  # slowest over fastest, from which on latency is drawn by factors
 
 
@@ -61,6 +62,7 @@ def _page(study: "Study", trials: list["Trial"], done: list["Trial"], closely: S
         front=[trial for trial in study.pareto() if len(trial.recipe)],
         rows=[_row(trial) for trial in trials],
         closeups=closeups(study, closely),
+        few=FEW,
         measured_on=measured_on(done),
         machine=_machine(),
         versions=_versions(study),

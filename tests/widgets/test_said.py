@@ -62,7 +62,7 @@ def figures(sentence: str) -> set[str]:
 def metrics(task: str = "classification", **facts: object) -> Metrics:
     """As measured of a trial, of which everything is known."""
     quality = {
-        "classification": Quality.model_construct(macro_f1=0.975, calibration_error=0.011),
+        "classification": Quality.model_construct(top5=0.995, macro_f1=0.975, calibration_error=0.011),
         "regression": Errors.model_construct(mae=0.25, rmse=0.5, bias=0.125),
         "language": Prediction.model_construct(bits=3.25, top1=0.375, tokens=12_345),
     }[task]
@@ -122,6 +122,7 @@ def test_what_nobody_translated_comes_back_as_it_was(words: str):
         },
         {"energy": Energy(millijoules=1.5, measured=True, source="the GPU's counter (NVML)"), "latency": None},
         {"parity": Parity(samples=256, largest_difference=0.0, same_answers=1.0)},
+        {"process": None, "calls": None},
     ],
 )
 def test_every_sentence_of_a_trial_is_chinese_with_its_figures(task: str, more: dict):
@@ -129,6 +130,11 @@ def test_every_sentence_of_a_trial_is_chinese_with_its_figures(task: str, more: 
     for sentence in trial.sentences(baseline):
         assert left_over(sentence, "onnx") == [], said(sentence)
         assert figures(sentence) <= figures(said(sentence))
+
+
+def test_the_quality_of_few_classes_is_chinese_too():
+    few = Quality.model_construct(top5=None, macro_f1=0.975, calibration_error=0.011)
+    assert left_over(few.sentence(few)) == []
 
 
 def test_a_sentence_reads_as_chinese_does():
