@@ -15,6 +15,7 @@ FACES = {"widgets", "ipywidgets", "bokeh", "jupyter_bokeh", "IPython", "ipykerne
 VOLATILE = {"torch_pruning", "onnx", "onnxruntime", "openvino", "ignite", "pebble", "pooch"}
 OPEN_TO_WIDGETS = {
     *(
+        "confusion",
         "data",
         "errors",
         "estimates",

@@ -7,6 +7,7 @@ from html import escape
 import ipywidgets as w
 import traitlets
 
+from widgets.classes import Classes
 from widgets.said import said
 from widgets.texts import text, translated
 from workbench import Trial, WorkbenchError
@@ -91,7 +92,7 @@ class Layers(Question):
 
 
 class Flips(Question):
-    """The samples whose answer changed, with their pictures, of all classes or of one."""
+    """The samples whose answer changed, with their pictures, of all classes or of one; and class by class, at once."""
 
     def __init__(self, ask: Ask):
         super().__init__(ask, "changes")
@@ -101,8 +102,16 @@ class Flips(Question):
             tooltip=text("flips.class"),
             layout=w.Layout(width="220px"),
         )
-        self.children = [self.classes, self.shown]
+        self.by_class = Classes()
+        self.children = [self.by_class, self.classes, self.shown]
         self.classes.observe(lambda _: self._tell(self.answer) if self.answer else None, "value")
+
+    def about(self, trial: Trial | None, against: int | None = None) -> None:
+        super().about(trial, against)
+        if self._about is None or trial is None:
+            self.by_class.show(None, None)
+        else:
+            self.by_class.show(trial, trial.study.baseline if against is None else trial.study.trial(against))
 
     def html(self, answer: Answer) -> str:
         labels = sorted({sample["label"] for samples in answer.flips.values() for sample in samples})

@@ -1,7 +1,9 @@
 """Carry a recipe out: recipe -> model -> artifact -> measurement, each stored as it is reached."""
 
+import contextlib
 import copy
 import hashlib
+import io
 import json
 import os
 import time
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from workbench.disk import write
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.measure import Setting, answers, measure
 from workbench.memory import enough_memory
@@ -74,7 +77,7 @@ def carry_out(study: "Study", record: Record, on_progress: Callable[[dict[str, A
     record.notes, record.weight_hash = work.notes, weight_hash(work.module)
     recipe.save(folder / "recipe.yaml")
     plan = {"architecture": work.architecture, "edits": work.plan, "simulated": work.simulated}
-    (folder / PLAN).write_text(json.dumps(plan), encoding="utf-8")
+    write(folder / PLAN, json.dumps(plan))
     save_weights(work.module, folder / WEIGHTS)
     save_grids(folder / GRIDS, work.grids, work.activations)
 
@@ -97,10 +100,16 @@ def carry_out(study: "Study", record: Record, on_progress: Callable[[dict[str, A
         baseline_answers=baseline.answers() if baseline else None,
         report=report,
     )
-    np.save(folder / ANSWERS, given)
+    _save(folder / ANSWERS, given)
     report(share=1.0, message="Done")
     record.metrics = metrics
     record.artifact, record.artifact_sha256 = artifact.name, hashlib.sha256(artifact.read_bytes()).hexdigest()
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    file = io.BytesIO()  # NumPy doesn't say that a disk is full
+    np.save(file, array)
+    write(path, file.getvalue())
 
 
 def _baseline(study: "Study", folder: Path) -> "Trial":
@@ -120,11 +129,9 @@ def calibrating(study: "Study", work: Work) -> np.ndarray:
 
 
 def export(study: "Study", work: Work, artifact: Path) -> None:
-    """Write the artifact under a name of its own first, so that a kill leaves no half file behind."""
+    """Write the artifact."""
     inputs = calibrating(study, work)
-    partial = artifact.with_name(f"partial{artifact.suffix}")
-    runtime_of(artifact, study.runtime).export(work, inputs[:2], inputs, partial)
-    os.replace(partial, artifact)
+    runtime_of(artifact, study.runtime).export(work, inputs[:2], inputs, artifact)
 
 
 def rebuild(trial: "Trial") -> Work:
@@ -241,5 +248,6 @@ class Progress:
 
     def _write(self, told: dict[str, Any]) -> None:
         self.told.append(told)
-        with self._file.open("a", encoding="utf-8") as file:
+        # on a full disk the work goes on, unseen
+        with contextlib.suppress(OSError), self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(told) + "\n")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from workbench.confusion import Confusion, confusion
 from workbench.errors import WorkbenchError
 from workbench.questions import Answer, answer
 
@@ -41,6 +42,8 @@ class Closeup:
     changes, causes : Answer
         As `workbench.questions` gives them; what can't be told here is a sentence in them.
     flips : list of Flips
+    confusion : Confusion or None
+        Of a classifier.
     """
 
     number: int
@@ -48,6 +51,7 @@ class Closeup:
     changes: Answer
     causes: Answer
     flips: list[Flips]
+    confusion: Confusion | None = None
 
 
 def closeups(study: "Study", numbers: Sequence[int] | None = None) -> list[Closeup]:
@@ -75,7 +79,10 @@ def _closeup(study: "Study", trial: "Trial") -> Closeup:
         if (found := changes.flips.get(kind))
     ]
     title = ", ".join(step.describe() for step in trial.recipe)
-    return Closeup(trial.number, title, changes, _answer(study, trial, "why"), flips)
+    assert trial.metrics is not None
+    before = study.baseline.metrics or trial.metrics
+    confused = confusion(before, trial.metrics, study.dataset.classes)
+    return Closeup(trial.number, title, changes, _answer(study, trial, "why"), flips, confused)
 
 
 def _answer(study: "Study", trial: "Trial", question: str) -> Answer:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.confusion import ClassChange, most_changed
 from workbench.errors import WorkbenchError
 from workbench.estimates import CONFIDENCE, Estimate, share_of
 from workbench.evaluation import Classification, task_of
@@ -17,17 +18,8 @@ if TYPE_CHECKING:
 
 SAMPLES = 64  # on which the layers' outputs are compared
 DAMAGE = 20.0  # dB: below, the error has more than a hundredth of the signal's power
+SHOWN = 5  # classes, the most changed ones, where a comparison is printed
 FLIPS = ("fixed", "broken", "otherwise")
-
-
-@dataclass(frozen=True)
-class ClassChange:
-    """One class: the share of its samples that each trial recognizes (recall)."""
-
-    name: str
-    samples: int
-    before: float
-    after: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +83,13 @@ class Comparison:
             raise WorkbenchError(f"There is no kind of flip '{flip}'.", f"Choose from: {', '.join(FLIPS)}.")
         index, split = getattr(self, flip), self._dataset.validation
         return split.inputs[index], split.labels[index], self.a.answers()[index], self.b.answers()[index]
+
+    @property
+    def refused(self) -> bool:
+        """Whether a runtime refused to tell a part of it: how long layers take, or what they give."""
+        sides = ([layer.before for layer in self.layers], [layer.after for layer in self.layers])
+        timed = (any(layer and layer.milliseconds is not None for layer in side) for side in sides)
+        return bool(self.unseen) or (self.a.study.device == "cpu" and not all(timed))
 
     @property
     def damage(self) -> LayerChange | None:
@@ -157,24 +156,12 @@ class Comparison:
         return [_row(layer) for layer in self.layers]
 
     def class_table(self) -> list[dict[str, str]]:
-        """One row of texts for each class, those that lose most first."""
-        return [
-            {
-                "class": change.name,
-                "samples": f"{change.samples:,}",
-                "before": f"{change.before:.1%}",
-                "after": f"{change.after:.1%}",
-                "points": f"{100 * (change.after - change.before):+.1f}",
-            }
-            for change in sorted(self.classes, key=lambda change: change.after - change.before)
-        ]
+        """One row of texts for each class, the most changed first."""
+        return [change.row() for change in most_changed(self.classes)]
 
     def __repr__(self) -> str:
-        rows = self.table()
-        widths = {key: max(len(key), *(len(row[key]) for row in rows)) for key in rows[0]} if rows else {}
-        lines = ["  ".join(key.ljust(width) for key, width in widths.items())]
-        lines += ["  ".join(row[key].ljust(width) for key, width in widths.items()) for row in rows]
-        return "\n".join([*self.sentences(), "", *(line.rstrip() for line in lines)])
+        changed = self.class_table()[:SHOWN]
+        return "\n".join([*self.sentences(), *_lines(self.table()), *_lines(changed)])
 
     @property
     def _dataset(self) -> "Dataset":
@@ -269,6 +256,15 @@ def sqnr(signal: np.ndarray, noisy: np.ndarray) -> float | None:
     if power == 0:
         return None
     return float("inf") if error == 0 else 10 * float(np.log10(power / error))
+
+
+def _lines(rows: list[dict[str, str]]) -> list[str]:
+    """Rows of texts in columns, after an empty line; nothing where there are none."""
+    if not rows:
+        return []
+    lines = [dict(zip(rows[0], rows[0], strict=True)), *rows]
+    widths = {key: max(len(line[key]) for line in lines) for key in rows[0]}
+    return ["", *("  ".join(line[key].ljust(width) for key, width in widths.items()).rstrip() for line in lines)]
 
 
 def _row(change: LayerChange) -> dict[str, str]:

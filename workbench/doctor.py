@@ -9,8 +9,7 @@ import psutil
 
 from workbench.carry_out import processors
 from workbench.errors import WorkbenchError
-from workbench.machine import int8_instructions
-from workbench.measure import processor
+from workbench.machine import int8_instructions, processor
 from workbench.runtimes import RUNTIMES
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from workbench.disk import write, writing
 from workbench.errors import WorkbenchError, lookup
 from workbench.models import MODELS, fitted
 from workbench.own import Handed, read_data, read_weights
@@ -61,13 +62,11 @@ def open_handed(
     stem = re.sub(r"[^\w-]+", "-", PurePosixPath(data[0]).stem)[:30].strip("-") or "data"
     path = folder / f"own-{stem}-{told}"
     study = Study(module, handed.dataset, origin.runtime, origin.device, path)
-    try:
+    with writing(path):
         (path / "handed").mkdir(exist_ok=True)
-        (path / _data_file(origin)).write_bytes(data[1])
-        (path / WEIGHTS).write_bytes(weights[1])
-        (path / FACTS).write_text(json.dumps(asdict(origin)), encoding="utf-8")
-    except OSError as error:
-        raise WorkbenchError(f"The files can't be kept in {path}: {error}.", "Free some disk space.") from error
+        write(path / _data_file(origin), data[1])
+        write(path / WEIGHTS, weights[1])
+        write(path / FACTS, json.dumps(asdict(origin)))
     return study, handed
 
 

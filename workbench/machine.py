@@ -26,6 +26,15 @@ def processor_flags() -> frozenset[str]:
         return frozenset()
 
 
+def processor() -> str:
+    """The name of this machine's processor."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
 def int8_instructions() -> tuple[str, ...]:
     """Those instructions for products of 8-bit integers that the processor has, of the known ones."""
     return tuple(title for flag, title in INT8_FLAGS.items() if flag in processor_flags())

@@ -1,6 +1,5 @@
 """Measure an artifact: what is taken is taken by running the file that ships."""
 
-import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +14,7 @@ from workbench.energy import Energy, measured_energy, modelled_energy
 from workbench.errors import WorkbenchError
 from workbench.evaluation import Change, task_of
 from workbench.latency import Paired, Run, budget, cuda_clock, loads_of, paired, wall_clock
+from workbench.machine import processor
 from workbench.macs import count_macs
 from workbench.memory import enough_memory, shortage
 from workbench.metrics import Conditions, Metrics, Parity
@@ -267,15 +267,6 @@ def theoretical_bytes(work: Work) -> int:
     narrow = sum(layer.weight.numel() for layer in layers)
     rest = sum(p.numel() for p in work.module.parameters()) - narrow
     return -(-(narrow * (chosen.weight_bits if chosen else 32) + rest * 32) // 8)
-
-
-def processor() -> str:
-    """The name of this machine's processor."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def _cycled(inputs: np.ndarray, count: int) -> np.ndarray:

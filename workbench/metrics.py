@@ -190,14 +190,22 @@ class Metrics(BaseModel):
         return [*said, *self.unmeasured]
 
     def details(self, baseline: "Metrics") -> list[str]:
-        """Quality beyond the score, single calls, memory, energy, and how the file agrees with its model."""
+        """Quality beyond the score, single calls, memory, energy, and how the file agrees with its model.
+
+        The baseline's own calls, start and memory stand beside them where they were taken under the same conditions.
+        """
         said = []
         if (mine := self.quality) and (before := baseline.quality):
             said.append(mine.sentence(before))
+        alike = self is not baseline and _alike(self.conditions, baseline.conditions)
+        calls, process = (baseline.calls, baseline.process) if alike else (None, None)
         if (c := self.calls) and self.throughput:
+            half, most, nearly = (_beside(c, calls, name, " ms") for name in ("p50", "p95", "p99"))
+            each = self.baseline_latency  # timed in turn
+            rate = f" against {_rate(1e3 * self.conditions.batch / each.value)}" if each and self.conditions else ""
             said.append(
-                f"Of {_many(c.count, 'single call')}, half took up to {c.p50:.3g} ms, 95 % up to {c.p95:.3g} ms "
-                f"and 99 % up to {c.p99:.3g} ms; {_rate(self.throughput.value)} inputs in a second."
+                f"Of {_many(c.count, 'single call')}, half took up to {half}, 95 % up to {most} "
+                f"and 99 % up to {nearly}; {_rate(self.throughput.value)}{rate} inputs in a second."
             )
         if (where := self.conditions) and self.speedup and where.loads > 1:
             said.append(
@@ -205,17 +213,23 @@ class Metrics(BaseModel):
                 f"differs by {where.load_spread:.1%}, which its interval allows for."
             )
         if p := self.process:
+            start = f"{p.cold_start.value:.3g} ms" + (f" against {process.cold_start.value:.3g} ms" if process else "")
+            peak = bytes_text(p.peak_bytes) + (f" against {bytes_text(process.peak_bytes)}" if process else "")
             said.append(
-                f"A fresh process has its first answer {p.cold_start.value:.3g} ms after the import of the runtime "
-                f"(median of {_many(p.starts, 'start')}) and takes {bytes_text(p.peak_bytes)} of memory at its peak, "
+                f"A fresh process has its first answer {start} after the import of the runtime "
+                f"(median of {_many(p.starts, 'start')}) and takes {peak} of memory at its peak, "
                 f"{bytes_text(p.runtime_bytes)} of it before the file is loaded."
             )
+        if (self.calls and calls) or (self.process and process):
+            said.append("The baseline's calls, start and memory are those of when it was measured itself.")
         if e := self.energy:
             how = "" if e.measured else ": an estimate, not measured here"
-            said.append(f"One input takes {e.millijoules:.3g} mJ by {e.source}{how}.")
+            b = baseline.energy if self is not baseline else None
+            was = f" against {b.millijoules:.3g} mJ" if b and (b.source, b.measured) == (e.source, e.measured) else ""
+            said.append(f"One input takes {e.millijoules:.3g} mJ{was} by {e.source}{how}.")
         same = self.parity
-        alike = "answers as the model it was made from" + (" (quantized)" if same.same_answers < 1 else "")
-        said.append(f"The file {alike} on {same.same_answers:.1%} of {same.samples} samples.")
+        how = "answers as the model it was made from" + (" (quantized)" if same.same_answers < 1 else "")
+        said.append(f"The file {how} on {same.same_answers:.1%} of {same.samples} samples.")
         return said
 
     def _speed(self, speedup: Estimate) -> str:
@@ -224,6 +238,17 @@ class Metrics(BaseModel):
         if self.verdict == "slower":
             return f"slower, at {speedup.value:.2f}x the baseline's speed"
         return f"no measurable change in speed ({speedup.value:.2f}x)"
+
+
+def _alike(mine: Conditions | None, others: Conditions | None) -> bool:
+    """Whether two artifacts were timed on the same kind of machine, in the same version, with the same settings."""
+    keys = {"runtime", "version", "device", "processor", "threads", "batch"}
+    return bool(mine and others) and mine.model_dump(include=keys) == others.model_dump(include=keys)  # type: ignore[union-attr]
+
+
+def _beside(calls: Calls, others: Calls | None, name: str, unit: str) -> str:
+    told = f"{getattr(calls, name):.3g}{unit}"
+    return f"{told} against {getattr(others, name):.3g}{unit}" if others else told
 
 
 def speed_verdict(speedup: Estimate) -> str:

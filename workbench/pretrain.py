@@ -9,6 +9,7 @@ import torch
 import yaml
 
 from workbench.data import load_dataset
+from workbench.disk import write, writing
 from workbench.errors import WorkbenchError, lookup
 from workbench.estimates import share_of
 from workbench.models import MODELS, fitted
@@ -46,14 +47,10 @@ def pretrain(
     recipe = model.training[dataset_name]
     dataset = fitted(name, load_dataset(dataset_name))
     path = (out or model.weights(dataset_name).parent) / model.weights(dataset_name).name
-    try:
+    with writing(path.parent, "Choose another folder with --out."):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
-    except OSError as error:
-        raise WorkbenchError(
-            f"{path.parent} can't be written: {error}.", "Choose another folder with --out."
-        ) from error
     torch.set_num_threads(threads)
     torch.manual_seed(recipe.seed)
     module = model.build(dataset.sample_shape[0], len(dataset.classes))
@@ -62,7 +59,8 @@ def pretrain(
     for step in recipe:
         step.apply(work, context)
 
-    save_weights(module, path)
+    with writing(path.parent, "Choose another folder with --out."):
+        save_weights(module, path)
     splits = {k: getattr(dataset, k) for k in ("train", "validation", "test")}
     card = {
         "model": f"{model.title} ({model.summary[0].lower()}{model.summary[1:-1]})",
@@ -76,7 +74,7 @@ def pretrain(
         "retrain": f"workbench train {name} --dataset {dataset_name} --threads {threads}",
         "licence": "Apache-2.0, as the rest of the project",
     }
-    path.with_suffix(".yaml").write_text(yaml.safe_dump(card, sort_keys=False), encoding="utf-8")
+    write(path.with_suffix(".yaml"), yaml.safe_dump(card, sort_keys=False))
     return path
 
 

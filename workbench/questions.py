@@ -1,6 +1,7 @@
 """Questions about a trial that take seconds: asked by a page, answered where trials run, kept in the study."""
 
 import base64
+import contextlib
 import io
 import json
 from collections.abc import Callable
@@ -11,8 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image  # small pictures for the page
 
+import workbench
+from workbench.disk import refusal, write
 from workbench.errors import lookup
 from workbench.evaluation import task_of
+from workbench.machine import processor
+from workbench.runtimes import PACKED, RUNTIMES
 
 if TYPE_CHECKING:
     from workbench.study import Study
@@ -38,6 +43,8 @@ class Answer:
         How many samples of each kind there are.
     classes : list of dict of str to str
         One row of texts for each class of a classifier: how many samples, and the share recognized before and after.
+    lasting : bool
+        Whether it may be kept: nothing in it was refused that may be told another time.
     """
 
     sentences: list[str]
@@ -45,6 +52,7 @@ class Answer:
     flips: dict[str, list[dict]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     classes: list[dict[str, str]] = field(default_factory=list)
+    lasting: bool = True
 
 
 def changes(trial: "Trial", against: int | None) -> Answer:
@@ -67,7 +75,8 @@ def changes(trial: "Trial", against: int | None) -> Answer:
             for i, x, y, a, b in zip(index, *comparison.samples(kind), strict=False)
         ]
     counts = {kind: len(getattr(comparison, kind)) for kind in FLIPS}
-    return Answer(comparison.sentences(), comparison.table(), flips, counts, comparison.class_table())
+    table, classes = comparison.table(), comparison.class_table()
+    return Answer(comparison.sentences(), table, flips, counts, classes, lasting=not comparison.refused)
 
 
 def picture(sample: np.ndarray) -> str:
@@ -94,18 +103,22 @@ def exports(trial: "Trial", against: int | None) -> Answer:
     from workbench.errors import WorkbenchError
     from workbench.exports import EXPORTS
 
-    sentences, rows = [], []
+    sentences, rows, lasting = [], [], True
     for format in EXPORTS.values():
+        checked = False
         try:
+            format.check(trial)  # what isn't installed is told for as long as that is so
+            checked = True
             made = format.export(trial, trial.study.storage.folder(trial.number) / EXPORTED / format.name)
         except WorkbenchError as error:
             sentences.append(f"{format.title}: {error}")
+            lasting = lasting and not checked
             continue
         parity = f"{made.parity.same_answers:.1%}"
         facts = {"format": format.title, "folder": format.name, "parity": parity, "note": made.note}
         names = {kind: "\n".join(file.name for file in getattr(made, kind)) for kind in ("files", "helpers")}
         rows.append({**facts, **names, "snippet": made.snippet})
-    return Answer(sentences, rows)
+    return Answer(sentences, rows, lasting=lasting)
 
 
 QUESTIONS: dict[str, Callable[["Trial", int | None], Answer]] = {
@@ -116,7 +129,7 @@ QUESTIONS: dict[str, Callable[["Trial", int | None], Answer]] = {
 
 
 def answer(study: "Study", number: int, question: str, against: int | None = None) -> Answer:
-    """Answer a question by its name; what was answered before is read from the study's folder.
+    """Answer a question by its name; what was answered before, with all alike, is read from the study's folder.
 
     Parameters
     ----------
@@ -130,27 +143,42 @@ def answer(study: "Study", number: int, question: str, against: int | None = Non
     Raises
     ------
     WorkbenchError
-        If there is no such question or trial, or it can't be answered.
+        If there is no such question or trial, it can't be answered, or the disk takes no more.
     """
     ask = lookup(QUESTIONS, question, "question")
     known = kept(study, number, question, against)
     if known is None:
-        known = ask(study.trial(number), against)
+        try:
+            known = ask(study.trial(number), against)
+        except Exception as error:
+            if (full := refusal(error)) is not None:
+                raise full from error
+            raise
         keep(study, number, question, known, against)
     return known
 
 
 def keep(study: "Study", number: int, question: str, known: Answer, against: int | None = None) -> None:
-    """Put an answer into the study's folder."""
-    _file(study, number, question, against).write_text(json.dumps(asdict(known)), encoding="utf-8")
+    """Put an answer into the study's folder, if it is one that lasts."""
+    if known.lasting:
+        with contextlib.suppress(OSError):  # on a full disk it is asked again
+            told = {"given": _given(), "answer": asdict(known)}
+            write(_file(study, number, question, against), json.dumps(told))
 
 
 def kept(study: "Study", number: int, question: str, against: int | None = None) -> Answer | None:
-    """The answer that is in the study's folder, or None."""
+    """The answer that is in the study's folder; None where there is none of this machine with what is installed now."""
     try:
-        return Answer(**json.loads(_file(study, number, question, against).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):  # never asked, or broken off
+        told = json.loads(_file(study, number, question, against).read_text(encoding="utf-8"))
+        return Answer(**told["answer"]) if told["given"] == _given() else None
+    except (OSError, ValueError, TypeError, KeyError):  # never asked, damaged, or of an earlier version
         return None
+
+
+def _given() -> dict[str, str]:
+    """What an answer depends on besides its trial: the machine, and the version of all that could have run a file."""
+    runtimes = {runtime.name: runtime.version() or "" for runtime in (*RUNTIMES.values(), PACKED)}
+    return {"compression-workbench": workbench.__version__, "processor": processor(), **runtimes}
 
 
 def _file(study: "Study", number: int, question: str, against: int | None) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from workbench.disk import write, writing
 from workbench.errors import WorkbenchError, lookup
 from workbench.rules import check_order, meaning_of
 from workbench.steps import STEPS, Step
@@ -135,8 +136,9 @@ class Recipe:
         return f"from workbench import {names}\n\nrecipe = Recipe([\n{steps}], seed={self.seed})\n"
 
     def save(self, path: str | Path) -> None:
-        """Write the recipe as YAML."""
-        Path(path).write_text(self.to_yaml(), encoding="utf-8")
+        """Write the recipe as YAML; raises `WorkbenchError` where it can't be written."""
+        with writing(path):
+            write(Path(path), self.to_yaml())
 
     @classmethod
     def load(cls, path: str | Path) -> "Recipe":

@@ -5,7 +5,7 @@ weighs kilobytes instead of megabytes, prints sharply, and is light or dark as i
 """
 
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -15,10 +15,12 @@ import jinja2
 
 import workbench
 from workbench.closeups import closeups
+from workbench.disk import write, writing
+from workbench.doubts import doubts, measured_on
 from workbench.errors import WorkbenchError
 from workbench.estimates import Score
 from workbench.evaluation import task_of
-from workbench.metrics import NOISY, Metrics, bytes_text
+from workbench.metrics import RESOLUTION, Metrics, bytes_text
 from workbench.plots import Plot, Point
 
 if TYPE_CHECKING:
@@ -27,9 +29,8 @@ if TYPE_CHECKING:
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 VERSIONS = ("torch", "onnxruntime", "onnx", "torch-pruning", "numpy", "scipy")
-FEW = 2_000  # validation samples, below which an accuracy is told to be rough
+FEW = 10  # classes, the most changed ones, that are not folded away
 SPREAD = 8  # slowest over fastest, from which on latency is drawn by factors
-MANY = 10  # trials, from which on the best of them is told to be partly luck
 
 
 def write_report(study: "Study", path: str | Path, closely: Sequence[int] | None = None) -> Path:
@@ -40,11 +41,9 @@ def write_report(study: "Study", path: str | Path, closely: Sequence[int] | None
         raise WorkbenchError("This study has no measured trial to report.", "Run a recipe first.")
     page = _page(study, trials, done, closely)
     target = Path(path)
-    try:
+    with writing(target, "Choose another place."):
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise WorkbenchError(f"{target} can't be written: {error}.", "Choose another place.") from error
+        write(target, page)
     return target
 
 
@@ -63,6 +62,8 @@ def _page(study: "Study", trials: list["Trial"], done: list["Trial"], closely: S
         front=[trial for trial in study.pareto() if len(trial.recipe)],
         rows=[_row(trial) for trial in trials],
         closeups=closeups(study, closely),
+        few=FEW,
+        measured_on=measured_on(done),
         machine=_machine(),
         versions=_versions(study),
         measured=_measured(study, done),
@@ -198,37 +199,7 @@ def _measured(study: "Study", done: list["Trial"]) -> list[str]:
         task_of(study.dataset).measured.format(samples=f"{samples:,}"),
         "Size: bytes of the file. What parameters times bits would give stands beside it, and is called theoretical.",
         f"Latency: baseline and trial in turns in one loop, for a batch of {study.batch} on {threads}. The speed-up is "
-        f"their ratio with its 95 % interval; where that holds 1, there is no measurable change.{loaded}",
+        f"their ratio with its 95 % interval; unless all of that is more than {RESOLUTION:.0%} above 1, or below, "
+        f"there is no measurable change.{loaded}",
         f"The test split was opened {opened}; tuning never looks at it.",
     ]
-
-
-def doubts(study: "Study") -> list[str]:
-    """What a careful reader should know before trusting the figures, each in a sentence."""
-    done = [(trial, trial.metrics) for trial in study.trials if trial.metrics and len(trial.recipe)]
-    samples = max((m.samples for _, m in done), default=0)
-    said = []
-    if 0 < samples < FEW:
-        said.append(f"The score is taken on {samples:,} samples only: see how wide its intervals are.")
-    if len(done) >= MANY:
-        said.append(f"The best of {len(done)} trials is partly lucky: judge it once on the test split.")
-    if noisy := [t.number for t, m in done if m.conditions and m.conditions.noise > NOISY]:
-        said.append(f"The machine was noisy while {_trials(noisy)} {_was(noisy)} timed.")
-    if unsure := [t.number for t, m in done if m.verdict == "no measurable change"]:
-        said.append(f"No change in speed could be measured for {_trials(unsure)}.")
-    if unclaimed := [t.number for t, m in done if m.simulated]:
-        said.append(f"No speed is claimed for {_trials(unclaimed)}: simulated.")
-    if unlike := [t.number for t, m in done if m.parity.same_answers < 0.99]:
-        said.append(f"The file answers otherwise than the model it was made from on 1 % or more for {_trials(unlike)}.")
-    if failed := [t.number for t in study.trials if t.state == "failed"]:
-        said.append(f"What {_trials(failed)} would have given is unknown: failed.")
-    return said or ["None that the workbench could find."]
-
-
-def _trials(numbers: Iterable[int]) -> str:
-    told = [str(number) for number in numbers]
-    return f"trial {told[0]}" if len(told) == 1 else f"trials {', '.join(told[:-1])} and {told[-1]}"
-
-
-def _was(numbers: list[int]) -> str:
-    return "was" if len(numbers) == 1 else "were"

@@ -13,8 +13,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
-from workbench.machine import Watch
-from workbench.measure import processor
+from workbench.disk import write
+from workbench.machine import Watch, processor
 from workbench.runtimes import Runtime
 from workbench.steps import Quantize
 from workbench.steps.base import Work
@@ -145,7 +145,7 @@ def _known(path: Path) -> Roofline | None:
 def _kept(path: Path, found: Roofline) -> Roofline:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(found.model_dump_json(indent=2), encoding="utf-8")
+        write(path, found.model_dump_json(indent=2))
     except OSError:
         pass  # a home that can't be written only costs the seconds again
     return found

@@ -1,16 +1,18 @@
 """The study's folder: a SQLite file for the facts, and a folder for each trial's files."""
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from workbench.disk import refusal, write
 from workbench.errors import WorkbenchError
 from workbench.metrics import Metrics
 from workbench.prediction import Prediction
@@ -27,6 +29,7 @@ CREATE TABLE IF NOT EXISTS labels (trial INTEGER PRIMARY KEY, label TEXT NOT NUL
 FINISHED = ("complete", "failed", "cancelled")
 BY_USER = "Cancelled by the user."
 LOST = "The process that ran this trial was ended from outside. Run the recipe again."
+RESERVE, RESERVED = "reserve", 64 * 1024  # the file, and its bytes, that keeps room on disk for how a trial ends
 CANCEL = "cancel"  # the file in a trial's folder that says that it is to stop
 SETTLED = 100_000_000  # nanoseconds after which a further change has another time, however coarse the clock of files
 
@@ -97,7 +100,7 @@ class Storage:
             with self._connect() as database:
                 database.executescript(SCHEMA)
         except (OSError, sqlite3.Error) as error:
-            raise WorkbenchError(
+            raise refusal(error) or WorkbenchError(
                 f"The study folder {path} can't be used: {error}.", "Choose a folder that you can write to."
             ) from error
 
@@ -107,8 +110,8 @@ class Storage:
         try:
             database = sqlite3.connect(self.path / "study.db", timeout=30, isolation_level=None)
             yield database
-        except sqlite3.Error as error:
-            raise WorkbenchError(
+        except (OSError, sqlite3.Error) as error:
+            raise refusal(error) or WorkbenchError(
                 f"The study in {self.path} can't be read or written: {error}.",
                 "Free some disk space, check the permissions, or restore study.db if it is damaged.",
             ) from error
@@ -147,12 +150,16 @@ class Storage:
                 params=params or {},
             )
             database.execute("INSERT INTO trials VALUES (?, ?, ?)", (number, record.state, record.model_dump_json()))
+            self.folder(number).mkdir(parents=True, exist_ok=True)
+            write(self.folder(number) / RESERVE, os.urandom(RESERVED))  # as nothing compresses it
             database.execute("COMMIT")
-        self.folder(number).mkdir(parents=True, exist_ok=True)
         return record
 
     def save(self, record: Record) -> None:
-        """Store a trial as it is now."""
+        """Store a trial as it is now; one that ended has room kept for that, whatever else filled the disk."""
+        if record.state in FINISHED:
+            with suppress(OSError):
+                (self.folder(record.number) / RESERVE).unlink(missing_ok=True)
         with self._connect() as database:
             database.execute(
                 "UPDATE trials SET state = ?, record = ? WHERE number = ?",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.data import Dataset, load_dataset
+from workbench.disk import refusal
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.foresight import Foresight, OnProgress
 from workbench.identity import check_same, identity
@@ -224,8 +225,8 @@ class Study(Foresight, Speeds):
             record.state, record.reason = "failed", str(error)
         except Exception as error:  # a failed trial is a result: nothing kills a study
             unexpected = f"Something unexpected went wrong: {type(error).__name__}: {str(error)[:300]}"
-            record.state, short = "failed", shortage(error)
-            record.reason = f"{short} {HINT}" if short else unexpected
+            record.state, short, full = "failed", shortage(error), refusal(error)
+            record.reason = f"{short} {HINT}" if short else str(full or unexpected)
             self._keep_traceback(number)
         if record.state != "complete":
             record.metrics = None

@@ -5,13 +5,13 @@ It is the same whether a page has begun the work, a Python program, or the comma
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from workbench.disk import refusal, write
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.storage import alive, this_process
 
@@ -101,6 +101,9 @@ def shown(
         here.end({"refusal": [error.message, error.hint]})
         raise
     except Exception as error:
+        if (full := refusal(error)) is not None:  # of whichever part wrote: the database of a search has its own
+            here.end({"refusal": [full.message, full.hint]})
+            raise full from error
         here.end({"refusal": [f"Something unexpected went wrong: {type(error).__name__}: {str(error)[:300]}", ""]})
         raise
     except BaseException:  # an interruption: the process lives on, and must not seem to be at it
@@ -181,9 +184,7 @@ def read(path: Path) -> dict[str, Any] | None:
 def _write(path: Path, facts: dict[str, Any]) -> None:
     """All of it or nothing, whoever reads meanwhile."""
     path.parent.mkdir(exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps(facts, default=str), encoding="utf-8")
-    unfinished.replace(path)
+    write(path, json.dumps(facts, default=str))
 
 
 def _tagged(value: Any) -> Any:

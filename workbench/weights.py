@@ -7,13 +7,16 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from workbench.disk import whole
 from workbench.errors import WorkbenchError
 
 
 def save_weights(module: nn.Module, path: Path) -> None:
     """Write the state of a module as safetensors."""
     # clones, as safetensors refuses layers that share a tensor
-    save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in module.state_dict().items()}, path)
+    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in module.state_dict().items()}
+    with whole(path) as unfinished:
+        save_file(state, unfinished)
 
 
 def load_weights(module: nn.Module, path: Path) -> None:

@@ -17,6 +17,7 @@ import cloudpickle  # carries an own module, defined in a notebook, into the wor
 from filelock import FileLock  # between processes, and released by the system when one dies
 from pebble import CONSTS, ProcessExpired, ProcessFuture, ProcessPool  # a pool whose running task can be stopped
 
+from workbench.disk import refusal
 from workbench.errors import WorkbenchError
 from workbench.questions import Answer, answer
 from workbench.recipe import Recipe
@@ -301,6 +302,8 @@ def _store_end(workers: LocalWorkers, job: Job, future: Future, retry: bool) -> 
                 f"The worker process died twice ({error}). It may have run out of memory: "
                 "try a smaller batch size, or a smaller model."
             )
+        elif refused := error if isinstance(error, WorkbenchError) else error and refusal(error):
+            record.state, record.reason = "failed", str(refused)
         else:
             record.state = "failed"
             record.reason = (

@@ -22,6 +22,8 @@ from workbench.agreement import Agreement
 from workbench.best import Best, Tried
 from workbench.causes.base import Case
 from workbench.causes.limits import above_roofline, bounds, less_efficient, poor_kernels, slowest_layers, small_layers
+from workbench.disk import REFUSED as REFUSED_BY_DISK
+from workbench.disk import writing
 from workbench.energy import Energy
 from workbench.estimates import Estimate, Score, share_of
 from workbench.evaluation import TASKS, Errors, Prediction, Quality
@@ -71,7 +73,7 @@ def figures(sentence: str) -> set[str]:
 def metrics(task: str = "classification", **facts: object) -> Metrics:
     """As measured of a trial, of which everything is known."""
     quality = {
-        "classification": Quality.model_construct(macro_f1=0.975, calibration_error=0.011),
+        "classification": Quality.model_construct(top5=0.995, macro_f1=0.975, calibration_error=0.011),
         "regression": Errors.model_construct(mae=0.25, rmse=0.5, bias=0.125),
         "language": Prediction.model_construct(bits=3.25, top1=0.375, tokens=12_345),
     }[task]
@@ -131,6 +133,7 @@ def test_what_nobody_translated_comes_back_as_it_was(words: str):
         },
         {"energy": Energy(millijoules=1.5, measured=True, source="the GPU's counter (NVML)"), "latency": None},
         {"parity": Parity(samples=256, largest_difference=0.0, same_answers=1.0)},
+        {"process": None, "calls": None},
     ],
 )
 def test_every_sentence_of_a_trial_is_chinese_with_its_figures(task: str, more: dict):
@@ -138,6 +141,11 @@ def test_every_sentence_of_a_trial_is_chinese_with_its_figures(task: str, more: 
     for sentence in trial.sentences(baseline):
         assert left_over(sentence, "onnx") == [], said(sentence)
         assert figures(sentence) <= figures(said(sentence))
+
+
+def test_the_quality_of_few_classes_is_chinese_too():
+    few = Quality.model_construct(top5=None, macro_f1=0.975, calibration_error=0.011)
+    assert left_over(few.sentence(few)) == []
 
 
 def test_a_sentence_reads_as_chinese_does():
@@ -283,6 +291,11 @@ def short(doing: str, hint: str) -> None:
         torch.empty(2**50)
 
 
+def refuse(number: int) -> None:
+    with writing("here"):
+        raise OSError(number, "?")
+
+
 def load(runtime: str, content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model")
@@ -317,6 +330,7 @@ REFUSED: list[Callable[[], object]] = [
     lambda: RUNTIMES["sparse"].check(device="cuda"),
     lambda: short("training with batches of 64 samples", "Use a smaller batch_size, now 64, or another device."),
     lambda: short("doing Prune", HINT),
+    *(lambda number=number: refuse(number) for number in REFUSED_BY_DISK),
     no_compiler,
     lambda: RUNTIMES["torch"].load(Path("none")),
     lambda: load("torch", b"\x08\x0a\x12\x07pytorch"),

@@ -97,8 +97,8 @@ def test_single_calls_and_throughput_are_told():
     metrics = _metrics(**timed, conditions=where, calls=Calls(p50=2.0, p95=3.0, p99=5.0, count=1234))
     assert (metrics.throughput.low, metrics.throughput.value, metrics.throughput.high) == (2_000, 4_000, 8_000)
     assert (
-        "Of 1,234 single calls, half took up to 2 ms, 95 % up to 3 ms and 99 % up to 5 ms; 4,000 inputs in a second."
-        in metrics.sentences(_metrics())
+        "Of 1,234 single calls, half took up to 2 ms, 95 % up to 3 ms and 99 % up to 5 ms; "
+        "4,000 against 8,000 inputs in a second." in metrics.sentences(_metrics())
     )
 
 
@@ -111,6 +111,36 @@ def test_the_cost_of_a_process_is_told_or_why_it_is_not_known():
         "and takes 70.00 MB of memory at its peak, 60.00 MB of it before the file is loaded."
     )
     assert "It is gone." in _metrics(unmeasured=["It is gone."]).sentences(_metrics())
+
+
+def test_the_baselines_own_calls_start_and_memory_stand_beside_them_where_they_were_taken_alike():
+    def taken(times: float, place: dict) -> Metrics:
+        one = _estimate(times, times, times)
+        calls = Calls(p50=2 * times, p95=3 * times, p99=5 * times, count=1234)
+        cost = ProcessCost(cold_start=one, import_ms=80, peak_bytes=int(70_000_000 * times), runtime_bytes=1, starts=3)
+        where = Conditions(**(QUIET | place), blocks=40, noise=0.0)
+        return _metrics(latency=one, baseline_latency=one, calls=calls, process=cost, conditions=where)
+
+    trial = taken(1, {})
+    said = " ".join(trial.details(taken(2, {})))
+    for told in (
+        "half took up to 2 ms against 4 ms, 95 % up to 3 ms against 6 ms and 99 % up to 5 ms against 10 ms",
+        "first answer 1 ms against 2 ms after",
+        "takes 70.00 MB against 140.00 MB of memory",
+        "The baseline's calls, start and memory are those of when it was measured itself.",
+    ):
+        assert told in said
+    for other in ({"processor": "b"}, {"version": "2"}, {"batch": 8}, {"threads": 2}):
+        apart = " ".join(trial.details(taken(2, other)))
+        assert "half took up to 2 ms, 95 %" in apart
+        assert "first answer 1 ms after" in apart
+        assert "The baseline's calls" not in apart
+
+
+def test_energy_stands_beside_the_baselines_only_where_both_have_one_source():
+    mine, same, other = (Energy(millijoules=m, measured=False, source=s) for m, s in ((1, "a"), (2, "a"), (3, "b")))
+    assert "One input takes 1 mJ against 2 mJ by a" in _metrics(energy=mine).details(_metrics(energy=same))[-2]
+    assert "One input takes 1 mJ by a" in _metrics(energy=mine).details(_metrics(energy=other))[-2]
 
 
 @pytest.mark.parametrize(("measured", "end"), [(True, "."), (False, ": an estimate, not measured here.")])

@@ -1,13 +1,15 @@
 """Commands that look at the trials of a study."""
 
-import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from workbench.commands.common import StudyFolder, progress
+from workbench.disk import write, writing
 from workbench.errors import WorkbenchError
+
+OTHER = "Choose another folder with --out."
 
 
 def trials(study: StudyFolder) -> None:
@@ -56,7 +58,8 @@ def export(
     for kind in format or []:
         made = chosen.export(kind, out)
         runs = made.files[0].with_suffix(f".{kind}.py")
-        runs.write_text(made.snippet, encoding="utf-8")
+        with writing(out, OTHER):
+            write(runs, made.snippet)
         beside = " and ".join(helper.name for helper in made.helpers)
         typer.echo(f"{made.sentence()} {runs.name} runs it{beside and f', with {beside}'}.")
     if format:
@@ -64,15 +67,13 @@ def export(
     if chosen.artifact is None:
         raise WorkbenchError(f"Trial {trial} has no artifact: it {chosen.state}.", "Choose a complete trial.")
     name = out / chosen.download_name()
-    try:
+    with writing(out, OTHER):
         out.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(chosen.artifact, name)
+        write(name, chosen.artifact.read_bytes())
         chosen.recipe.save(name.with_suffix(".yaml"))
-        name.with_suffix(".py").write_text(chosen.snippet(), encoding="utf-8")
+        write(name.with_suffix(".py"), chosen.snippet())
         for helper, code in chosen.helpers().items():
-            (out / helper).write_text(code, encoding="utf-8")
-    except OSError as error:
-        raise WorkbenchError(f"{out} can't be written: {error}.", "Choose another folder with --out.") from error
+            write(out / helper, code)
     for suffix in (name.suffix, ".yaml", ".py"):
         typer.echo(name.with_suffix(suffix))
     for helper in chosen.helpers():

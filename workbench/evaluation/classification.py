@@ -51,8 +51,11 @@ class Quality(AnyQuality):
         return matrix
 
     def sentence(self, before: Any) -> str:
+        name = "Macro F1"
+        if self.top5 is not None:
+            name = f"The right class is among the top {TOP} for {self.top5:.2%} against {before.top5:.2%}; macro F1"
         return (
-            f"Macro F1 {self.macro_f1:.2%} against {before.macro_f1:.2%}; calibration error "
+            f"{name} {self.macro_f1:.2%} against {before.macro_f1:.2%}; calibration error "
             f"{self.calibration_error:.2%} against {before.calibration_error:.2%}."
         )
 

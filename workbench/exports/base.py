@@ -1,6 +1,5 @@
 """What every export is: a trial written in one format, checked against its module, with code that runs it elsewhere."""
 
-import shutil
 import tempfile
 import time
 from abc import ABC, abstractmethod
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.disk import write, writing
 from workbench.errors import WorkbenchError
 from workbench.metrics import Parity
 
@@ -116,20 +116,17 @@ class Export(ABC):
         self.check(trial)
         started, folder = time.perf_counter(), Path(folder)
         stem = trial.download_name().rsplit(".", 1)[0]
-        try:
+        with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder) as own:
                 files = tuple(Path(own, stem + suffix) for suffix in self.suffixes)
                 note = self._write(trial, files)
                 parity = self._parity(trial, files)
-                placed = tuple(Path(shutil.move(file, folder / file.name)) for file in files)
-            code = self.helpers(trial, stem)
-            for name, text in code.items():
-                (folder / name).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise WorkbenchError(f"{folder} can't be written: {error}.", "Choose another folder.") from error
+                code = tuple(Path(own, name) for name in self.helpers(trial, stem))
+                for file, text in zip(code, self.helpers(trial, stem).values(), strict=True):
+                    write(file, text)
+                placed, helpers = (tuple(file.replace(folder / file.name) for file in kind) for kind in (files, code))
         snippet = trial.input_code() + "\n\n" + self.snippet(trial, stem)
-        helpers = tuple(folder / name for name in code)
         return Exported(self.name, placed, parity, time.perf_counter() - started, snippet, note, helpers)
 
     def _parity(self, trial: "Trial", files: tuple[Path, ...]) -> Parity:

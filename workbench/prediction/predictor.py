@@ -7,7 +7,7 @@ import numpy as np
 
 from workbench.errors import WorkbenchError
 from workbench.estimates import Estimate, share_of
-from workbench.measure import processor
+from workbench.machine import processor
 from workbench.metrics import Metrics
 from workbench.prediction import features
 from workbench.prediction.accuracy import MOST, AccuracyModel

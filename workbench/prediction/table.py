@@ -17,7 +17,7 @@ from workbench.carry_out import context_of
 from workbench.errors import WorkbenchError
 from workbench.estimates import Estimate
 from workbench.latency import cuda_clock, paired, wall_clock
-from workbench.measure import processor
+from workbench.machine import processor
 from workbench.on_device import exported
 from workbench.prediction.latency import FEWEST
 from workbench.prediction.prospect import follow

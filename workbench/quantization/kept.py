@@ -9,6 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from workbench.disk import whole
 from workbench.quantization.activations import DynamicGrid, Inputs
 from workbench.quantization.grid import Grid
 
@@ -24,7 +25,8 @@ def save_grids(path: Path, weights: dict[str, Grid], activations: dict[str, Inpu
             if isinstance(grid, Grid):
                 scales[key] = told[key].pop("scale").detach().cpu().contiguous().clone()
     if told:
-        save_file(scales, path, metadata={"grids": json.dumps(told)})
+        with whole(path) as unfinished:
+            save_file(scales, unfinished, metadata={"grids": json.dumps(told)})
 
 
 def load_grids(path: Path) -> tuple[dict[str, Grid], dict[str, Inputs]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.disk import refusal, whole
 from workbench.errors import WorkbenchError
 from workbench.memory import shortage
 from workbench.profiling import RUNS, Operation
@@ -225,21 +226,24 @@ class Runtime(ABC):
         calibration : numpy.ndarray
             Prepared inputs (N, ...) float32 for static quantization.
         path : pathlib.Path
+            Replaced once the new file is whole.
 
         Raises
         ------
         WorkbenchError
-            If the runtime has no kernels for it, or the model can't be exported.
+            If the runtime has no kernels for it, the model can't be exported, or the disk takes no more.
         """
         self.check(work.quantization)
         self.check_export()
         try:
-            with self._simulating(work):
-                self._export(work, example, calibration, path)
-        except (WorkbenchError, OSError, MemoryError):
+            with self._simulating(work), whole(Path(path)) as unfinished:
+                self._export(work, example, calibration, unfinished)
+        except WorkbenchError:
             raise
         except Exception as error:  # exporters raise whatever they meet; the reason is what the user needs
-            if shortage(error) is not None:
+            if (full := refusal(error)) is not None:
+                raise full from error
+            if isinstance(error, OSError) or shortage(error) is not None:
                 raise
             raise not_exported(self.name, error, work.module, example) from error
 

@@ -1,10 +1,10 @@
 """PyTorch's compiler (AOTInductor): the artifact is a package (.pt2) of machine code with the weights in it."""
 
+import io
 import json
 import os
 import shutil
 import sys
-import tempfile
 import time
 import zipfile
 from collections import defaultdict
@@ -19,7 +19,7 @@ from workbench.runtimes.quiet import quiet
 from workbench.runtimes.torch_eager import TorchEager
 from workbench.steps.base import Work
 
-ROOT = "model"
+ROOT, WRITTEN = "model", "archive"  # within the file, and within what PyTorch writes into memory
 FOLDER = f"{ROOT}/data/aotinductor/model"
 FORMAT = ("archive_format", "archive_version", "byteorder", ".data/version")  # what PyTorch asks of any .pt2
 LIBRARY, FACTS = "wrapper.so", "wrapper_metadata.json"
@@ -127,12 +127,12 @@ class Inductor(Runtime):
         from torch.export.passes import move_to_device_pass
 
         started = time.perf_counter()
-        with tempfile.TemporaryDirectory() as folder, quiet(), torch.no_grad():
+        with quiet(), torch.no_grad():
             program, options = TorchEager().program(work, example), OPTIONS
             if self.device != "cpu":
                 program, options = move_to_device_pass(program, self.device), ON_GPU
-            package = Path(folder, f"{ROOT}.pt2")
-            torch._inductor.aoti_compile_and_package(program, package_path=str(package), inductor_configs=options)
+            package = io.BytesIO()  # PyTorch ends the process where it meets a full disk
+            torch._inductor.aoti_compile_and_package(program, package_path=package, inductor_configs=options)
             _repack(package, path, self.device)
         work.notes.append(f"{self.title}: compiling it took {time.perf_counter() - started:.0f} s.")
 
@@ -156,10 +156,10 @@ def _facts(device: str) -> dict[str, str]:
     return facts
 
 
-def _repack(package: Path, path: Path, device: str) -> None:
+def _repack(package: io.BytesIO, path: Path, device: str) -> None:
     """The package without its sources, and without this machine's paths: what is needed to run it, and always alike."""
     with zipfile.ZipFile(package) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
-        contents = {f"{ROOT}/{name}": source.read(f"{ROOT}/{name}") for name in FORMAT}
+        contents = {f"{ROOT}/{name}": source.read(f"{WRITTEN}/{name}") for name in FORMAT}
         for name in source.namelist():
             kind = next((kind for kind in (LIBRARY, FACTS) if name.endswith(f".{kind}")), None)
             if kind is not None:

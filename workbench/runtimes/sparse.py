@@ -11,7 +11,7 @@ import numpy as np
 from workbench.profiling import RUNS, Operation
 from workbench.runtimes.base import Runtime, Session
 from workbench.runtimes.pickles import check_program, load_program
-from workbench.runtimes.torch_eager import TorchEager, layers, operations, results
+from workbench.runtimes.torch_eager import TorchEager, layers, operations, results, saved
 from workbench.steps.base import Work
 
 if TYPE_CHECKING:
@@ -82,15 +82,11 @@ class Sparse(Runtime):
         return {"sparse_layers.py": Path(sparse_layers.__file__).read_text(encoding="utf-8")}
 
     def _export(self, work: Work, example: np.ndarray, calibration: np.ndarray, path: Path) -> None:
-        import torch
-
         from workbench.sparse_layers import LIST
 
         with warnings.catch_warnings(action="ignore"):
             chosen = _chosen(work, example, self.threads, self.batch)
-        program = TorchEager().program(work, example)
-        with path.open("wb") as file:
-            torch.export.save(program, file, extra_files={LIST: json.dumps(chosen)})
+        path.write_bytes(saved(TorchEager().program(work, example), **{LIST: json.dumps(chosen)}))
 
     def _load(self, path: Path, threads: int, device: str) -> Session:
         return SparseSession(path, threads)

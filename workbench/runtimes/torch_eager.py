@@ -1,6 +1,7 @@
 """PyTorch in eager mode; the artifact is a `torch.export` program (.pt2)."""
 
 import copy
+import io
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,11 +86,7 @@ class TorchEager(Runtime):
         return program
 
     def _export(self, work: Work, example: np.ndarray, calibration: np.ndarray, path: Path) -> None:
-        import torch
-
-        program = self.program(work, example)
-        with path.open("wb") as file:  # an open file, as the archive would hold the file's name
-            torch.export.save(program, file)
+        path.write_bytes(saved(self.program(work, example)))
 
     def _load(self, path: Path, threads: int, device: str) -> Session:
         return TorchSession(path, threads, device)
@@ -101,6 +98,15 @@ class TorchEager(Runtime):
     def activations(self, path: Path, inputs: np.ndarray) -> dict[str, np.ndarray]:
         program = load_program(path).module()
         return results(program, layers(program), inputs)
+
+
+def saved(program: "torch.export.ExportedProgram", **extra_files: str) -> bytes:
+    """The archive of a program: in memory, as PyTorch ends the process where it meets a full disk."""
+    import torch
+
+    file = io.BytesIO()
+    torch.export.save(program, file, extra_files=extra_files)
+    return file.getvalue()
 
 
 def layers(program: "torch.nn.Module") -> dict[str, str]:

@@ -71,3 +71,10 @@ def test_it_is_stored_and_read_again():
 def test_a_thousand_classes_are_stored_in_a_line_for_each_answer_at_most():
     labels = np.arange(1_000)
     assert len(quality(_sure(list(labels[::-1]), 1_000), labels).confusion) == 1_000
+
+
+@pytest.mark.parametrize(("classes", "told"), [(3, "Macro F1"), (6, "The right class is among the top 5 for 100.00%")])
+def test_the_top_five_are_told_where_there_are_more_classes(classes: int, told: str):
+    answers = list(range(classes))
+    found = quality(_sure(answers, classes), np.array(answers))
+    assert found.sentence(found).startswith(told)
