@@ -40,27 +40,35 @@ def extra(times: int = 20, model: str = "lenet5", dataset: str = "mnist", runtim
 
 @app.command()
 def repeat(times: int = 10, model: str = "lenet5", dataset: str = "mnist", runtime: str = "onnxruntime") -> None:
-    """The same trial's speed-up again and again: how many intervals hold the median of all."""
-    table = _table(
-        f"{model} in {runtime}, {times} times", "trial", "speed-ups", "their median", "intervals that hold it"
-    )
+    """The same trial's speed-up and latency again and again: how many intervals hold the median of all."""
+    columns = ("trial", "figure", "found", "their median", "intervals that hold it", "each")
+    table = _table(f"{model} in {runtime}, {times} times", *columns)
     with Artifacts(model, dataset, runtime) as files:
         for name in ("half", "half8"):
             found = []
             for _ in range(times):
                 found.append(_paired(lambda n=name: (files.repeated("plain", 1), files.repeated(n, 1))))
                 time.sleep(1)  # so that slow drift has time to happen
-            values = np.array([timing.speedup.value for timing in found])
-            middle = float(np.median(values))
-            table.add_row(
-                {"half": "half the channels", "half8": "half the channels, int8"}[name],
-                " ".join(f"{value:.2f}" for value in values),
-                f"{middle:.2f}",
-                f"{sum(f.speedup.low <= middle <= f.speedup.high for f in found)} of {times}, "
-                f"mean half-width {np.mean([f.speedup.half_width for f in found]):.0%}, "
-                f"{np.mean([f.seconds for f in found]):.1f} s each, "
-                f"others on the processors {np.mean([f.machine.others or 0 for f in found]):.0%}",
+            each = (
+                f"{np.mean([f.seconds for f in found]):.1f} s, "
+                f"others on the processors {np.mean([f.machine.others or 0 for f in found]):.0%}"
             )
+            for figure, estimates in (
+                ("speed-up", [f.speedup for f in found]),
+                ("latency, ms", [f.second for f in found]),
+                ("the baseline's", [f.first for f in found]),
+            ):
+                values = [estimate.value for estimate in estimates]
+                middle = float(np.median(values))
+                table.add_row(
+                    {"half": "half the channels", "half8": "half the channels, int8"}[name],
+                    figure,
+                    " ".join(f"{value:.3g}" for value in values),
+                    f"{middle:.3g}",
+                    f"{sum(e.low <= middle <= e.high for e in estimates)} of {times}, "
+                    f"mean half-width {np.mean([e.half_width for e in estimates]):.1%}",
+                    each,
+                )
     Console().print(table)
 
 

@@ -1,19 +1,22 @@
 """Energy of an artifact: by the machine's own counters where it has any, else an estimate from a stated model."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from workbench.machine import lacks_half
+
 POWERCAP = Path("/sys/class/powercap")
 SECONDS = 1.0
 # Horowitz: Computing's energy problem, ISSCC 2014, figure 1.1.9: 45 nm; one multiplication and one addition, and one
-# byte from DRAM (640 pJ for 32 bits).
-PICOJOULES_MAC = {"float": 3.7 + 0.9, "int8": 0.2 + 0.03}
+# byte from DRAM (640 pJ for 32 bits). It has no bfloat16, which is counted as the other 16-bit floats.
+PICOJOULES_MAC = {"float32": 3.7 + 0.9, "float16": 1.1 + 0.4, "int8": 0.2 + 0.03}
 PICOJOULES_BYTE = 160.0
+INTEGERS = 8  # bits of the widest that kernels compute with
 
 Counter = Callable[[], float]
 
@@ -41,6 +44,8 @@ def measured_energy(
 ) -> Energy | None:
     """What the counters of the processors, or of the GPU, say while it runs; None where there are none to read.
 
+    They count all that the chip does: what it takes when idle, and other programs too.
+
     Parameters
     ----------
     run : callable
@@ -64,30 +69,63 @@ def measured_energy(
     return Energy(millijoules=1e3 * spent / (calls * inputs), measured=True, source=source)
 
 
-def modelled_energy(macs: int, size_bytes: int, int8: bool) -> Energy:
+def modelled_energy(macs: Mapping[str, int], size_bytes: int) -> Energy:
     """An estimate: every multiply-accumulate once, and every byte of the file from memory once (Horowitz 2014).
 
     Parameters
     ----------
-    macs : int
-        Multiply-accumulates for one input.
+    macs : mapping of str to int
+        Multiply-accumulates for one input, by the numbers that they are computed with, as `macs_by_width` gives them.
     size_bytes : int
         Of the file that ships.
-    int8 : bool
-        Whether it computes with 8-bit integers rather than 32-bit floats.
     """
-    picojoules = macs * PICOJOULES_MAC["int8" if int8 else "float"] + size_bytes * PICOJOULES_BYTE
+    picojoules = sum(count * PICOJOULES_MAC[width] for width, count in macs.items()) + size_bytes * PICOJOULES_BYTE
     return Energy(millijoules=picojoules / 1e9, measured=False, source="a model of 45 nm hardware (Horowitz 2014)")
+
+
+def macs_by_width(
+    total: int,
+    layers: Mapping[str, int],
+    bits: Mapping[str, int],
+    mode: str | None,
+    precision: str = "float32",
+    device: str = "cpu",
+) -> dict[str, int]:
+    """How many of a model's multiply-accumulates are computed with ``int8``, ``float16`` or ``float32`` numbers.
+
+    Parameters
+    ----------
+    total : int
+    layers : mapping of str to int
+        Those of the layers; what is left is between layers, as in attention.
+    bits : mapping of str to int
+        Of the layers' stored weights; a layer that is left out has 32.
+    mode : str or None
+        Of the quantization: weight-only computes with floats, and what is between layers is integers in static only.
+    precision : str
+        Of the floats; a device that can't compute with those of 16 bits does so with 32.
+    device : str
+    """
+    integers = 0
+    if mode in ("static", "dynamic"):
+        integers = sum(count for name, count in layers.items() if bits.get(name, 32) <= INTEGERS)
+    if mode == "static":
+        integers += total - sum(layers.values())
+    narrow = precision != "float32" and not lacks_half(precision, device)
+    return {"int8": integers, "float16" if narrow else "float32": total - integers}
 
 
 @contextmanager
 def _counter(device: str, powercap: Path) -> Iterator[tuple[Counter | None, str]]:
     if device == "cuda":
         with _gpu() as counter:
-            yield counter, "the GPU's counter (NVML)"
+            yield counter, "the counter of the whole GPU, idle power and other programs included (NVML)"
     else:
         packages = [domain for domain in sorted(powercap.glob("intel-rapl:*")) if _is_package(domain)]
-        yield (Packages(packages) if packages else None), "the processors' counters (RAPL)"
+        yield (
+            (Packages(packages) if packages else None),
+            "the counters of the whole processors, idle power and other programs included (RAPL)",
+        )
 
 
 def _is_package(domain: Path) -> bool:

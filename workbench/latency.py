@@ -23,6 +23,7 @@ LOADING = 0.25  # of the time may go into it
 HELD = 2**28  # bytes that more loads may take: of files, and of memory
 LEAST_OF_LOAD = 3  # blocks
 LOADED = 0.012  # of a speed-up's logarithm, the spread from load to load on the machines where it was measured
+LOADED_ALONE = LOADED / 2**0.5  # of a latency's: the loads of two files were seen to be independent of each other
 BUSY = 0.1  # the same, from measurement to measurement, while others took all processors
 GROWTH = 1.2  # of the number of blocks between two looks at the interval: rare looks keep it honest
 
@@ -47,6 +48,7 @@ class Paired:
     Attributes
     ----------
     first, second, speedup, cpu_speedup : Estimate
+        Their intervals allow for what loads differ by, and for a busy machine.
     calls : Calls
         Of the second.
     blocks : int
@@ -187,7 +189,7 @@ def paired(
             sure = precise and not _seen(watch, calls[0], cpu[0]).disturbances()  # else drift may not have shown yet
             message = f"Timing against the baseline: {speedup.value:.2f}x ±{speedup.half_width:.0%}"
         report(share=1.0 if sure else min(1.0, spent / max(seconds, 1e-9)), message=message)
-    return _summary(calls, np.array(cpu), len(pairs), spent, precise, _seen(watch, calls[0], cpu[0]))
+    return summary(calls, np.array(cpu), len(pairs), spent, precise, _seen(watch, calls[0], cpu[0]))
 
 
 def _loaded(reload: Callable[[], Pair] | None, most: int, until: float) -> Iterator[Pair]:
@@ -208,33 +210,62 @@ def _seen(watch: Watch, blocks: list[np.ndarray], cpu: list[float]) -> Machine:
     return watch.seen().model_copy(update=found)
 
 
-def _summary(
+def summary(
     calls: list[list[np.ndarray]], cpu: np.ndarray, loads: int, seconds: float, precise: bool, machine: Machine
 ) -> Paired:
+    """What a finished measurement says.
+
+    Parameters
+    ----------
+    calls : list of list of numpy.ndarray
+        Of the first and of the second, for each block the seconds of its calls; blocks go round the loads.
+    cpu : numpy.ndarray
+        Shape (2, blocks): processor seconds of a call.
+    loads : int
+    seconds : float
+    precise : bool
+    machine : Machine
+        As in `Paired`.
+    """
     wall = np.array([_medians(blocks) for blocks in calls])
-    of = np.arange(wall.shape[1]) % loads
-    ratios, reach, spread = over_loads(wall[0] / wall[1], of, LOADED)
-    cpu_ratios, cpu_reach, _ = over_loads(cpu[0] / cpu[1], of, LOADED)
-    speedup, drift = over_time(ratios)
-    quartiles = np.percentile(over_loads(wall[0], of, LOADED)[0], [25, 50, 75])
+    first, second = (_over_all(figures * 1e3, loads, LOADED_ALONE, machine) for figures in wall)
+    speedup = _over_all(wall[0] / wall[1], loads, LOADED, machine)
+    quartiles = np.percentile(first.freed, [25, 50, 75])
     single = np.concatenate(calls[1])
     p50, p95, p99 = (float(value) for value in np.percentile(single, [50, 95, 99]) * 1e3)
     return Paired(
-        first=over_time(wall[0] * 1e3)[0],
-        second=over_time(wall[1] * 1e3)[0],
-        speedup=unsure(speedup, machine, reach),
-        cpu_speedup=unsure(over_time(cpu_ratios)[0], machine, cpu_reach),
+        first=first.estimate,
+        second=second.estimate,
+        speedup=speedup.estimate,
+        cpu_speedup=_over_all(cpu[0] / cpu[1], loads, LOADED, machine).estimate,
         calls=Calls(p50=p50, p95=p95, p99=p99, count=len(single)),
         blocks=wall.shape[1],
         loads=loads,
-        load_spread=spread,
+        load_spread=speedup.spread,
         seconds=seconds,
         precise=precise,
         noise=float((quartiles[2] - quartiles[0]) / quartiles[1]),
-        drift=drift,
+        drift=speedup.drift,
         cpu_share=float(cpu[1].mean() / single.mean()),
         machine=machine,
     )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The typical one of the blocks' figures, these freed of what loads differ by, and that spread and the drift."""
+
+    estimate: Estimate
+    freed: np.ndarray
+    spread: float
+    drift: float
+
+
+def _over_all(figures: np.ndarray, loads: int, usual: float, machine: Machine) -> _Found:
+    """Over time, over loads, and on the machine as it was."""
+    freed, reach, spread = over_loads(figures, np.arange(len(figures)) % loads, usual)
+    typical, drift = over_time(freed)
+    return _Found(unsure(typical, machine, reach), freed, spread, drift)
 
 
 def unsure(found: Estimate, machine: Machine, loaded: float = 0.0) -> Estimate:
@@ -245,7 +276,7 @@ def unsure(found: Estimate, machine: Machine, loaded: float = 0.0) -> Estimate:
     found : Estimate
     machine : Machine
         On a busy one the neighbours change. By how much that changes a speed-up was measured: see `BUSY`, which grows
-        with the share of the processors that other programs take.
+        with the share of the processors that other programs take. Latencies were seen to change by little more.
     loaded : float
         What loading the files again may change, as a logarithm, see `over_loads`.
     """

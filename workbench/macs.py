@@ -39,3 +39,9 @@ def weight_uses(module: nn.Module, inputs: np.ndarray) -> dict[str, int]:
                 stack.callback(layer.register_forward_hook(partial(note, name)).remove)
         module.eval()(torch.from_numpy(inputs))
     return found
+
+
+def layer_macs(module: nn.Module, inputs: np.ndarray) -> dict[str, int]:
+    """For each convolution or linear layer that runs its multiply-accumulates for these inputs, shape (1, ...)."""
+    uses = weight_uses(module, inputs)
+    return {name: count * module.get_submodule(name).get_parameter("weight").numel() for name, count in uses.items()}

@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from workbench.data import Dataset
-from workbench.energy import Energy, measured_energy, modelled_energy
+from workbench.energy import Energy, macs_by_width, measured_energy, modelled_energy
 from workbench.errors import WorkbenchError
 from workbench.evaluation import Change, task_of
 from workbench.latency import Paired, Run, budget, cuda_clock, loads_of, paired, wall_clock
 from workbench.machine import processor
-from workbench.macs import count_macs
+from workbench.macs import count_macs, layer_macs
 from workbench.memory import enough_memory, shortage
 from workbench.metrics import Conditions, Metrics, Parity
 from workbench.process_cost import ProcessCost, process_cost
@@ -216,8 +216,15 @@ def _energy(session: Session, artifact: Path, work: Work, macs: int, dataset: Da
     """By the machine's counters; by a model where there are none."""
     inputs = dataset.prepare(_cycled(dataset.validation.inputs, setting.batch))
     found = measured_energy(lambda: session(inputs), setting.batch, setting.device, min(1.0, setting.seconds))
-    int8 = work.quantization is not None and work.quantization.mode != "weight-only"
-    return found or modelled_energy(macs, artifact.stat().st_size, int8)
+    return found or modelled_energy(_by_width(artifact, work, macs, dataset, setting), artifact.stat().st_size)
+
+
+def _by_width(artifact: Path, work: Work, macs: int, dataset: Dataset, setting: Setting) -> dict[str, int]:
+    """Its multiply-accumulates by what they are computed with, as the file has it."""
+    mode = work.quantization.mode if work.quantization else None
+    bits = runtime_of(artifact, setting.runtime).weight_bits(artifact) if mode else {}
+    layers = layer_macs(work.module, dataset.prepare(dataset.validation.inputs[:1])) if mode else {}
+    return macs_by_width(macs, layers, bits, mode, work.precision, setting.device)
 
 
 def _conditions(setting: Setting, timing: Paired) -> Conditions:

@@ -131,7 +131,14 @@ def test_what_nobody_translated_comes_back_as_it_was(words: str):
                 "Cold start and memory were not measured. A fresh process did not run a.onnx within 60 seconds."
             ]
         },
-        {"energy": Energy(millijoules=1.5, measured=True, source="the GPU's counter (NVML)"), "latency": None},
+        {
+            "energy": Energy(
+                millijoules=1.5,
+                measured=True,
+                source="the counters of the whole processors, idle power and other programs included (RAPL)",
+            ),
+            "latency": None,
+        },
         {"parity": Parity(samples=256, largest_difference=0.0, same_answers=1.0)},
         {"process": None, "calls": None},
     ],

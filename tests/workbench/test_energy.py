@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from workbench.energy import Packages, measured_energy, modelled_energy
+from workbench.energy import Packages, macs_by_width, measured_energy, modelled_energy
 
 
 def _domain(folder: Path, name: str, title: str, microjoules: int, largest: int = 1_000_000_000) -> Path:
@@ -92,9 +92,44 @@ def test_without_the_package_for_gpus_nothing_is_measured(monkeypatch):
     assert measured_energy(lambda: None, 1, "cuda") is None
 
 
-def test_the_model_is_that_of_horowitz():
-    # a million float MACs of 4.6 pJ, and a thousand bytes of 160 pJ
-    plain, small = modelled_energy(1_000_000, 1_000, int8=False), modelled_energy(1_000_000, 1_000, int8=True)
-    assert plain.millijoules == pytest.approx((4.6e6 + 1.6e5) / 1e9)
-    assert small.millijoules == pytest.approx((0.23e6 + 1.6e5) / 1e9)
-    assert not plain.measured and "Horowitz" in plain.source
+def test_a_measurement_says_that_it_is_of_the_whole_chip(tmp_path, nvml):
+    _domain(tmp_path, "intel-rapl:0", "package-0", 0)
+    for device in ("cpu", "cuda"):
+        found = measured_energy(lambda: None, 1, device, seconds=0, powercap=tmp_path)
+        assert "whole" in found.source and "idle power and other programs included" in found.source
+
+
+@pytest.mark.parametrize(("width", "picojoules"), [("float32", 4.6), ("float16", 1.5), ("int8", 0.23)])
+def test_the_model_is_that_of_horowitz(width, picojoules):
+    # a million MACs, and a thousand bytes of 160 pJ
+    found = modelled_energy({width: 1_000_000}, 1_000)
+    assert found.millijoules == pytest.approx((picojoules * 1e6 + 1.6e5) / 1e9)
+    assert not found.measured and "Horowitz" in found.source
+
+
+def test_operations_of_several_widths_add_up():
+    found = modelled_energy({"float32": 1_000_000, "int8": 2_000_000}, 0)
+    assert found.millijoules == pytest.approx((4.6e6 + 2 * 0.23e6) / 1e9)
+
+
+LAYERS = {"conv": 700, "fc": 200}  # and 100 between them
+
+
+@pytest.mark.parametrize(
+    ("bits", "mode", "widths"),
+    [
+        ({}, None, {"int8": 0, "float32": 1000}),
+        ({"conv": 8, "fc": 8}, "static", {"int8": 1000, "float32": 0}),
+        ({"conv": 32, "fc": 8}, "static", {"int8": 300, "float32": 700}),
+        ({"fc": 8}, "dynamic", {"int8": 200, "float32": 800}),
+        ({"conv": 4, "fc": 8}, "weight-only", {"int8": 0, "float32": 1000}),
+    ],
+)
+def test_each_layer_counts_as_what_it_computes_with(bits, mode, widths):
+    assert macs_by_width(1000, LAYERS, bits, mode) == widths
+
+
+@pytest.mark.parametrize(("lacking", "width"), [("", "float16"), ("it has none", "float32")])
+def test_narrow_floats_count_as_such_where_the_device_computes_with_them(lacking, width, monkeypatch):
+    monkeypatch.setattr("workbench.energy.lacks_half", lambda precision, device: lacking)
+    assert macs_by_width(1000, LAYERS, {}, None, "bfloat16") == {"int8": 0, width: 1000}

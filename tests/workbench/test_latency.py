@@ -18,6 +18,7 @@ from workbench.latency import (
     loads_of,
     paired,
     processor_clock,
+    summary,
     unsure,
     wall_clock,
 )
@@ -136,6 +137,27 @@ def test_loaded_once_the_interval_allows_for_what_is_usual(monkeypatch):
     found = Loads(0.0).timed(loads=1)
     assert found.loads == 1 and found.load_spread == pytest.approx(LOADED)
     assert found.speedup.half_width == pytest.approx(2.78 * LOADED, rel=0.05)  # t of four degrees of freedom
+
+
+@pytest.mark.parametrize("loads", [1, 3, 4, LOADS])
+@pytest.mark.parametrize("usual", [0.5, 1.0])
+def test_latencies_and_speed_ups_are_held_as_often_as_is_said_though_loads_differ(loads, usual):
+    random, blocks = np.random.default_rng(0), 80
+    held, runs = np.zeros(3), 150
+    for _ in range(runs):
+        own = usual * LOADED / np.sqrt(2) * random.normal(size=(2, loads))[:, np.arange(blocks) % loads]
+        seconds = np.exp(own[:, :, None] + 0.01 * random.normal(size=(2, blocks, 3))) * [[[2e-3]], [[1e-3]]]
+        found = summary([list(one) for one in seconds], seconds.mean(2), loads, 1.0, True, Machine())
+        figures = zip((found.first, found.second, found.speedup), (2.0, 1.0, 2.0), strict=True)
+        held += [figure.low <= truth <= figure.high for figure, truth in figures]
+    assert (held >= 0.93 * runs).all(), held / runs
+
+
+def test_on_a_busy_machine_latencies_are_as_unsure_as_the_speed_up(monkeypatch):
+    _others_take(monkeypatch, 1.0)
+    found = _simulated(2.0, noise=0.001)
+    for figure in (found.first, found.second, found.speedup):
+        assert figure.half_width > 1.96 * BUSY
 
 
 def test_no_more_than_a_quarter_of_the_time_goes_into_loading(monkeypatch):

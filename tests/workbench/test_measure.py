@@ -1,6 +1,8 @@
 """Measuring: every figure is that of the file that ships."""
 
+import copy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,8 @@ from scipy import stats
 from torch import nn
 
 from workbench import Dataset, Prune, Quantize, WorkbenchError
+from workbench.energy import modelled_energy
+from workbench.macs import layer_macs
 from workbench.measure import Setting, answers, measure, parity, theoretical_bytes
 from workbench.models import MODELS
 from workbench.runtimes import load_runtime
@@ -61,6 +65,31 @@ def test_every_figure_is_that_of_the_file(digits, lenet5, exported):
     assert metrics.throughput.value == pytest.approx(3_000 / metrics.latency.value)
     assert metrics.process.peak_bytes > metrics.process.runtime_bytes > len(path.read_bytes())
     assert metrics.energy.millijoules > 0
+
+
+@pytest.mark.parametrize(
+    ("quantize", "floats"),
+    [
+        (None, ("conv1", "conv2", "fc1", "fc2")),
+        (Quantize(), ()),
+        (Quantize(mode="dynamic"), ("conv1", "conv2")),
+        (Quantize(mode="weight-only"), ("conv1", "conv2", "fc1", "fc2")),
+        (Quantize(layers={"conv2": 32}), ("conv2",)),
+    ],
+    ids=["plain", "static", "dynamic", "weight-only", "one layer in floats"],
+)
+def test_the_estimate_of_energy_goes_by_what_each_layer_of_the_file_computes_with(
+    quantize, floats, digits, zoo_lenet5, exported, monkeypatch
+):
+    monkeypatch.setattr("workbench.measure.measured_energy", lambda *_: None)
+    work = Work(copy.deepcopy(zoo_lenet5))
+    if quantize:
+        quantize.apply(work, Context(digits, zoo_lenet5, runtime=SETTING.runtime))
+    path, macs = exported(work), layer_macs(zoo_lenet5, IMAGE)
+    metrics, _ = measure(path, work, digits, replace(SETTING, seconds=0.0))
+    wide = sum(macs[name] for name in floats)
+    widths = {"float32": wide, "int8": sum(macs.values()) - wide}
+    assert metrics.energy == modelled_energy(widths, path.stat().st_size)
 
 
 def test_what_is_simulated_has_neither_latency_nor_cold_start_nor_energy(digits, zoo_lenet5, plain):

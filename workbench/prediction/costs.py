@@ -1,6 +1,6 @@
 """What a recipe would cost in energy and memory, by what was measured of the baseline and of trials."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ UNSURE = 0.02
 """Share of its peak by which a process that starts again may differ."""
 
 
-def energy(baseline: Metrics, macs: int, size: Estimate, share: Estimate | None, int8: bool) -> Estimate | None:
+def energy(baseline: Metrics, macs: Mapping[str, int], size: Estimate, share: Estimate | None) -> Estimate | None:
     """Millijoules of one input, by whatever told the baseline's.
 
     By the stated model it follows from operations and bytes; by counters it goes with the time, as a processor at work
@@ -23,21 +23,18 @@ def energy(baseline: Metrics, macs: int, size: Estimate, share: Estimate | None,
     Parameters
     ----------
     baseline : Metrics
-    macs : int
+    macs : mapping of str to int
+        By the numbers that they are computed with.
     size : Estimate
         Bytes.
     share : Estimate or None
         Of the baseline's latency.
-    int8 : bool
-        Whether it computes with integers.
     """
     known: Energy | None = baseline.energy
     if known is None:
         return None
     if not known.measured:
-        value, low, high = (
-            modelled_energy(macs, round(b), int8).millijoules for b in (size.value, size.low, size.high)
-        )
+        value, low, high = (modelled_energy(macs, round(b)).millijoules for b in (size.value, size.low, size.high))
         return Estimate(value=value, low=low, high=high)
     if share is None:
         return None

@@ -102,7 +102,7 @@ class Predictor:
             size_bytes=file,
             speedup=_inverse(share) if share else None,
             latency=_scaled(share, latency.value) if share and latency else None,
-            energy=None if prospect.simulated else energy(self.baseline, size.macs, file, share, prospect.int8),
+            energy=None if prospect.simulated else energy(self.baseline, prospect.macs(self.study.device), file, share),
             memory=memory(self.baseline, file, runs) if unpacked else None,
             macs=size.macs,
             parameters=size.parameters,

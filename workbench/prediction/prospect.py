@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
+from workbench.energy import macs_by_width
 from workbench.errors import WorkbenchError
 from workbench.prediction.outline import Outline, Size, unit
 from workbench.pruning.allocation import allocate, own_ratios
@@ -112,10 +113,11 @@ class Prospect:
         but = f", {' and '.join(own)}" if own else ""
         return f"{q.mode} {width}/{q.activation_bits} by {q.granularity}{but}"
 
-    @property
-    def int8(self) -> bool:
-        """Whether it computes with integers."""
-        return self.quantize is not None and self.quantize.mode != "weight-only"
+    def macs(self, device: str) -> dict[str, int]:
+        """Multiply-accumulates of one sample, by the numbers that they are computed with."""
+        size, mode = self.size, self.quantize.mode if self.quantize else None
+        layers = {layer.name: layer.macs for layer in size.layers}
+        return macs_by_width(size.macs, layers, self.bits, mode, self.precision, device)
 
     @property
     def ratios(self) -> dict[str, float]:

@@ -1,5 +1,7 @@
 """PyTorch's compiler (AOTInductor): the artifact is a package (.pt2) of machine code with the weights in it."""
 
+import contextlib
+import hashlib
 import io
 import json
 import os
@@ -101,10 +103,7 @@ class Inductor(Runtime):
         return "pip install torch"
 
     def preparing(self) -> float:
-        from torch._inductor.runtime.cache_dir_utils import default_cache_dir
-
-        ready = any(Path(default_cache_dir(), "precompiled_headers").glob("*.gch"))
-        return self.preparing_seconds + (0.0 if ready else self.headers_seconds)
+        return self.preparing_seconds + (0.0 if _headers_note(self.device).exists() else self.headers_seconds)
 
     def check_export(self) -> None:
         if shutil.which(_compiler()) is None:
@@ -127,6 +126,7 @@ class Inductor(Runtime):
         from torch.export.passes import move_to_device_pass
 
         started = time.perf_counter()
+        cache_folder().resolve().mkdir(parents=True, exist_ok=True)  # a worker has a link to it
         with quiet(), torch.no_grad():
             program, options = TorchEager().program(work, example), OPTIONS
             if self.device != "cpu":
@@ -134,11 +134,32 @@ class Inductor(Runtime):
             package = io.BytesIO()  # PyTorch ends the process where it meets a full disk
             torch._inductor.aoti_compile_and_package(program, package_path=package, inductor_configs=options)
             _repack(package, path, self.device)
+        with contextlib.suppress(OSError):
+            _headers_note(self.device).touch()
         work.notes.append(f"{self.title}: compiling it took {time.perf_counter() - started:.0f} s.")
 
     def _load(self, path: Path, threads: int, device: str) -> Session:
         _check_facts(path, device)
         return InductorSession(path, threads, device)
+
+
+def cache_folder() -> Path:
+    """Where Inductor keeps its headers, for all processes of a user, and the rest unless it is told otherwise."""
+    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+
+    return Path(default_cache_dir())
+
+
+def _headers_note(device: str) -> Path:
+    """The file that lies beside PyTorch's compiled headers once these are of this PyTorch and this compiler.
+
+    Their own names don't tell: they are made of all that went into them.
+    """
+    import torch
+
+    compiler = os.path.realpath(shutil.which(_compiler()) or _compiler())
+    told = f"{torch.__version__} {torch.__file__} {compiler} {device}"
+    return cache_folder() / "precompiled_headers" / f"{hashlib.sha256(told.encode()).hexdigest()[:16]}.workbench"
 
 
 def _compiler() -> str:

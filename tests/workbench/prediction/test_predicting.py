@@ -24,11 +24,13 @@ from workbench import (
     WorkbenchError,
 )
 from workbench.carry_out import context_of, export, rebuild
+from workbench.energy import macs_by_width
 from workbench.estimates import Estimate
-from workbench.macs import count_macs
+from workbench.macs import count_macs, layer_macs
 from workbench.models import fresh_model
 from workbench.prediction.base import Prediction
 from workbench.prediction.calibration import Calibration
+from workbench.prediction.outline import Outline
 from workbench.prediction.probes import measure_probes, probe, probes_of
 from workbench.prediction.prospect import EFFECTS, follow
 from workbench.prediction.table import table_of
@@ -136,6 +138,24 @@ def test_bytes_of_a_recipe_that_never_ran_are_within_one_per_cent(ready: Study, 
     export(ready, work, tmp_path / "model.onnx")
     predicted = ready.predict(recipe).size_bytes
     assert predicted.value == pytest.approx((tmp_path / "model.onnx").stat().st_size, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [Quantize(), Quantize(mode="dynamic"), Quantize(mode="weight-only"), Quantize(layers={"conv2": 32})],
+    ids=str,
+)
+def test_what_layers_compute_with_is_foreseen_as_it_is_in_the_file(
+    step: Quantize, digits: Dataset, tmp_path: Path
+) -> None:
+    study = Study("lenet5", digits, path=tmp_path / "study")
+    work = Work(copy.deepcopy(study.module))
+    step.apply(work, context_of(study))
+    export(study, work, tmp_path / "model.onnx")
+    layers = layer_macs(work.module, digits.prepare(digits.validation.inputs[:1]))
+    bits = study.runtime.weight_bits(tmp_path / "model.onnx")
+    prospect = follow(Recipe([step]), Outline(study.module, context_of(study)), study.runtime)
+    assert prospect.macs("cpu") == macs_by_width(sum(layers.values()), layers, bits, step.mode)
 
 
 def test_energy_and_memory_are_foreseen_by_what_was_measured(ready: Study) -> None:

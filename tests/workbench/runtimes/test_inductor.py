@@ -17,7 +17,7 @@ from workbench import Prune, Recipe, Study, WorkbenchError
 from workbench.doctor import examine
 from workbench.goals import goal_recipe
 from workbench.runtimes import RUNTIMES
-from workbench.runtimes.inductor import FACTS, FOLDER
+from workbench.runtimes.inductor import FACTS, FOLDER, Inductor
 from workbench.steps.base import Work
 
 INDUCTOR, TORCH = RUNTIMES["inductor"], RUNTIMES["torch"]
@@ -49,6 +49,16 @@ def _altered(path: Path, target: Path, **facts: str) -> Path:
 
 def test_what_compiling_took_is_told(compiled):
     assert [note for note in compiled[1].notes if "compiling it took" in note]
+
+
+def test_headers_are_reckoned_as_compiled_once_this_pytorch_and_compiler_have_done_it(compiled, monkeypatch):
+    plain = Inductor.preparing_seconds
+    assert Inductor().preparing() == plain
+    monkeypatch.setattr("torch.__version__", "1.0")
+    assert Inductor().preparing() == plain + Inductor.headers_seconds
+    monkeypatch.undo()
+    monkeypatch.setenv("CXX", "another")
+    assert Inductor().preparing() == plain + Inductor.headers_seconds
 
 
 def test_no_source_and_no_path_is_in_the_package(compiled):
