@@ -133,10 +133,10 @@ def test_best_grid_and_sparse_say_what_was_measured(folder, command, monkeypatch
     monkeypatch.setattr("workbench.crossover.SHARES", (0.9,))
     said = command("best", folder, 0, "--budget", "60 s").out
     assert "Best here with 1 thread and batch 1: " in said
-    assert "torch " in said
+    assert "PyTorch (eager) " in said
     once = ("--threads", 1, "--batch", 4)
     assert "A call is fastest with 1 thread" in command("grid", folder, 0, *once).out
-    assert "run by PyTorch (eager)." in command("grid", folder, 0, *once, "--runtime", "torch").out
+    assert " ms in PyTorch (eager)." in command("grid", folder, 0, *once, "--runtime", "torch").out
     assert command("sparse", folder).out.count("sparse computation ") == 4
 
 
