@@ -18,6 +18,7 @@ from filelock import FileLock  # between processes, and released by the system w
 from pebble import CONSTS, ProcessExpired, ProcessFuture, ProcessPool  # a pool whose running task can be stopped
 
 from workbench.errors import WorkbenchError
+from workbench.leftovers import Rooms, leave, move_in
 from workbench.questions import Answer, answer
 from workbench.recipe import Recipe
 from workbench.runtimes import RUNTIMES
@@ -120,6 +121,7 @@ class LocalWorkers:
     def __init__(self, count: int = 1):
         self._count = count
         self._pool: ProcessPool | None = None
+        self._rooms = Rooms()
         self._replacing = threading.Lock()
         self._queueing = threading.RLock()  # a process that broke at once ends its job while it is handed over
         self._waiting: list[tuple[Job, bool]] = []  # with whether a job may be tried once more
@@ -199,6 +201,7 @@ class LocalWorkers:
         if self._pool is not None:
             self._pool.stop()
             self._pool.join()
+            self._rooms.clear()
         gone: Future = Future()
         gone.cancel()
         for job in list(self._running):  # a pool that is stopped doesn't tell of what it did just then
@@ -259,7 +262,9 @@ class LocalWorkers:
         with self._replacing:
             if self._pool is None or not self._pool.active:  # a pool whose idle worker was killed is broken for good
                 context: Any = multiprocessing.get_context("spawn")
-                self._pool = ProcessPool(self._count, initializer=_warm_up, context=context)
+                self._pool = ProcessPool(
+                    self._count, initializer=_warm_up, initargs=(self._rooms.path,), context=context
+                )
                 self._pool.schedule(_nothing)  # starts the process
             return self._pool
 
@@ -269,6 +274,7 @@ def _settle(workers: LocalWorkers, job: Job, future: Future, retry: bool) -> Non
     again = False
     try:
         again = _store_end(workers, job, future, retry)
+        workers._rooms.clear()
     finally:
         if not again:
             job._settled.set()
@@ -342,6 +348,7 @@ def _work(pickled: bytes, name: str, options: dict[str, Any]) -> dict[str, Any]:
 
 def _machine() -> FileLock:
     """One trial at a time on a machine, whichever page asked for it: what trains must not disturb what is timed."""
+    Path(tempfile.gettempdir()).mkdir(parents=True, exist_ok=True)  # the system may have cleaned up what is old
     folder = Path(os.environ.get("WORKBENCH_LOCKS", tempfile.gettempdir()))
     return FileLock(folder / f"compression-workbench-{getpass.getuser()}.lock")
 
@@ -357,6 +364,7 @@ def _end_if_alone(facts: dict[str, Any]) -> None:
     It ends without a word: nobody cancelled anything, and whoever opens the study next goes on.
     """
     if _alone():
+        leave()
         os._exit(1)
 
 
@@ -364,8 +372,9 @@ def _nothing() -> None:
     pass
 
 
-def _warm_up() -> None:
+def _warm_up(rooms: Path) -> None:
     """Import what is slow to import before the first trial asks for it."""
+    move_in(rooms)
     import workbench.carry_out
     import workbench.pruning  # noqa: F401
 
