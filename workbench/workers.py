@@ -19,6 +19,7 @@ from pebble import CONSTS, ProcessExpired, ProcessFuture, ProcessPool  # a pool 
 
 from workbench.disk import refusal
 from workbench.errors import WorkbenchError
+from workbench.leftovers import Rooms, leave, move_in
 from workbench.questions import Answer, answer
 from workbench.recipe import Recipe
 from workbench.runtimes import RUNTIMES
@@ -121,6 +122,7 @@ class LocalWorkers:
     def __init__(self, count: int = 1):
         self._count = count
         self._pool: ProcessPool | None = None
+        self._rooms = Rooms()
         self._replacing = threading.Lock()
         self._queueing = threading.RLock()  # a process that broke at once ends its job while it is handed over
         self._waiting: list[tuple[Job, bool]] = []  # with whether a job may be tried once more
@@ -200,6 +202,7 @@ class LocalWorkers:
         if self._pool is not None:
             self._pool.stop()
             self._pool.join()
+            self._rooms.clear()
         gone: Future = Future()
         gone.cancel()
         for job in list(self._running):  # a pool that is stopped doesn't tell of what it did just then
@@ -260,7 +263,9 @@ class LocalWorkers:
         with self._replacing:
             if self._pool is None or not self._pool.active:  # a pool whose idle worker was killed is broken for good
                 context: Any = multiprocessing.get_context("spawn")
-                self._pool = ProcessPool(self._count, initializer=_warm_up, context=context)
+                self._pool = ProcessPool(
+                    self._count, initializer=_warm_up, initargs=(self._rooms.path,), context=context
+                )
                 self._pool.schedule(_nothing)  # starts the process
             return self._pool
 
@@ -270,6 +275,7 @@ def _settle(workers: LocalWorkers, job: Job, future: Future, retry: bool) -> Non
     again = False
     try:
         again = _store_end(workers, job, future, retry)
+        workers._rooms.clear()
     finally:
         if not again:
             job._settled.set()
@@ -345,6 +351,7 @@ def _work(pickled: bytes, name: str, options: dict[str, Any]) -> dict[str, Any]:
 
 def _machine() -> FileLock:
     """One trial at a time on a machine, whichever page asked for it: what trains must not disturb what is timed."""
+    Path(tempfile.gettempdir()).mkdir(parents=True, exist_ok=True)  # the system may have cleaned up what is old
     folder = Path(os.environ.get("WORKBENCH_LOCKS", tempfile.gettempdir()))
     return FileLock(folder / f"compression-workbench-{getpass.getuser()}.lock")
 
@@ -360,6 +367,7 @@ def _end_if_alone(facts: dict[str, Any]) -> None:
     It ends without a word: nobody cancelled anything, and whoever opens the study next goes on.
     """
     if _alone():
+        leave()
         os._exit(1)
 
 
@@ -367,8 +375,9 @@ def _nothing() -> None:
     pass
 
 
-def _warm_up() -> None:
+def _warm_up(rooms: Path) -> None:
     """Import what is slow to import before the first trial asks for it."""
+    move_in(rooms)
     import workbench.carry_out
     import workbench.pruning  # noqa: F401
 

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -43,14 +45,15 @@ class Fragile:
     orders: Path
 
     def orders_are(self, *orders: str) -> None:
-        """`die` ends the process at the next training step, `sleep` keeps it from looking at the flag."""
+        """`die` ends the process at the next training step, `sleep` keeps it from looking at the flag; `clutter` first
+        makes a temporary folder and starts a process, and notes both."""
         self.orders.write_text("\n".join(orders), encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
 def fragile(few_digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Fragile:
     folder = tmp_path_factory.mktemp("fragile")
-    path = folder / "orders"
+    path, notes = folder / "orders", folder / "left"
     path.touch()
 
     class Own(nn.Sequential):
@@ -59,6 +62,9 @@ def fragile(few_digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Fr
                 path.write_text("\n".join(orders[1:]), encoding="utf-8")
                 if orders[0] == "die":
                     os.kill(os.getpid(), signal.SIGKILL)
+                if orders[0] == "clutter":
+                    child = subprocess.Popen(["sleep", str(PATIENCE)])
+                    notes.write_text(f"{child.pid} {tempfile.mkdtemp()}", encoding="utf-8")
                 time.sleep(PATIENCE)
             return super().forward(inputs)
 
@@ -153,7 +159,39 @@ def test_cancel_ends_the_process_of_a_step_that_does_not_listen(workers, fragile
     job.cancel()
     trial = job.result(PATIENCE)
     assert (trial.state, trial.reason) == ("cancelled", "Cancelled by the user.")
-    wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: gone(worker))
+
+
+def gone(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def cluttered(fragile: Fragile) -> tuple[psutil.Process, Path]:
+    """What a trial that makes clutter has started and written."""
+    notes = fragile.orders.with_name("left")
+    wait_until(lambda: notes.exists() and notes.read_text(encoding="utf-8"))
+    child, folder = notes.read_text(encoding="utf-8").split()
+    notes.unlink()
+    assert Path(folder).is_dir()
+    return psutil.Process(int(child)), Path(folder)
+
+
+def test_a_worker_that_is_ended_leaves_no_files_and_no_processes(workers, fragile):
+    fragile.orders_are("clutter")
+    job = workers.submit(fragile.study, Recipe([Finetune()]))
+    child, folder = cluttered(fragile)
+    job.cancel()
+    assert job.result(PATIENCE).state == "cancelled"
+    assert gone(child) and not folder.exists()
+
+
+def test_nor_does_one_that_was_at_work_when_its_pool_was_closed(fragile):
+    pool = LocalWorkers()
+    fragile.orders_are("clutter")
+    pool.submit(fragile.study, Recipe([Finetune()]))
+    child, folder = cluttered(fragile)
+    pool.close()
+    assert gone(child) and not folder.exists()
 
 
 def test_a_worker_that_is_killed_once_is_retried(workers, fragile):
