@@ -1,6 +1,7 @@
 """Search against random search, a grid, and Optuna alone: the same model, machine, knobs and wall-clock budget.
 
     python benchmarks/search.py --model lenet5 --dataset mnist --budget "10 min" --seeds 0,1,2 --keep found
+    python benchmarks/search.py --budget "10 min" --limit accuracy_drop=0.01 --way ours --way random --keep found
 
 Each way has a study of its own. The hypervolume is that of all its trials, over accuracy, bytes and latency, between
 the baseline with 10 points of accuracy lost and the ideal: no accuracy lost, and a hundredth of bytes and latency, each
@@ -9,13 +10,14 @@ search had the hypervolume that a way ended with, as a share of the budget. The 
 norm, as torch-pruning does by default, trains an epoch and quantizes to int8. NNCF (where it is installed:
 `pip install nncf`) quantizes the baseline's file with accuracy control on the validation split, for one allowed drop
 after the other; its files are measured by the same functions. What our search measures for its predictions is part of
-its time. At the end: how well our search foresaw its own trials.
+its time. With `--limit`, the searches are told of it, and the last column is the one that counts: the smallest file
+that keeps all limits. At the end: how well our search foresaw its own trials.
 """
 
 import copy
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib import util
 from pathlib import Path
@@ -29,11 +31,12 @@ from rich.table import Table
 
 from workbench import Cancelled, Finetune, Prune, Quantize, Recipe, Study
 from workbench.carry_out import setting
+from workbench.commands.common import knob_value
 from workbench.data import Dataset, load_dataset
 from workbench.measure import measure
 from workbench.metrics import Metrics
 from workbench.search.budget import Budget
-from workbench.search.goals import SCALED, Goal, hypervolume, normalized
+from workbench.search.goals import SCALED, Goal, hypervolume, normalized, number
 from workbench.search.search import search
 from workbench.steps.base import Work
 
@@ -59,6 +62,7 @@ def main(
     seeds: Annotated[str, typer.Option(help="Seeds, as 0,1,2.")] = "0,1,2",
     samples: Annotated[int, typer.Option(help="Training samples, for slow machines; 0 is all.")] = 0,
     drop: float = 0.01,
+    limit: Annotated[list[str] | None, typer.Option(help="A limit, such as accuracy_drop=0.01; repeat.")] = None,
     ways: Annotated[list[str] | None, typer.Option("--way", help=f"Of: {', '.join(WAYS)}.")] = None,
     keep: Annotated[Path | None, typer.Option(help="A folder: what was found is kept, and not searched again.")] = None,
 ) -> None:
@@ -66,6 +70,8 @@ def main(
     data = load_dataset(dataset)
     if samples:
         data = replace(data, train=data.train.take(slice(samples)), test=None)
+    limits = {name: number(name, value) for name, value in map(knob_value, limit or [])}
+    wished = Goal.named(OBJECTIVES, limits)
     table = Table(title=f"{model} on {dataset}, {budget} each, {len(data.train):,} training samples")
     columns = (
         "seed",
@@ -78,25 +84,27 @@ def main(
         "ours is",
         "reached by ours",
     )
-    for column in (*columns, f"smallest within {100 * drop:g} points"):
+    within = f"smallest of {_told(limits)}" if limits else f"smallest within {100 * drop:g} points"
+    for column in (*columns, within):
         table.add_column(column)
     foreseen: list[str] = []
     for seed in (int(part) for part in seeds.split(",")):
-        found = {way: _kept(keep, way, model, data, budget, seed, drop) for way in ways or _ways()}
+        found = {way: _kept(keep, way, model, data, budget, seed, drop, wished) for way in ways or _ways()}
         for way, result in found.items():
             row = [str(seed), way, str(len(result.points))]
             for scale in (normalized, _linear):
                 row += [f"{result.volume(scale):.4f}", *_against(found.get(OURS), way, result, scale, budget)]
-            table.add_row(*row, result.smallest(drop))
+            table.add_row(*row, result.smallest(None if limits else drop))
             foreseen += [f"seed {seed}, {sentence}" for sentence in result.foreseen]
     Console(width=160).print(table, *foreseen, sep="\n")
 
 
 class Point(BaseModel):
-    """A model that was found, after so many seconds; its objectives, and in words how it came to be."""
+    """A model that was found, after so many seconds: its objectives, whether it keeps the limits, and what made it."""
 
     seconds: float
     values: list[float]
+    kept: bool = True
     made: str = ""
 
 
@@ -113,10 +121,10 @@ class Result(BaseModel):
         values = [_known(goal, self.baseline, self.baseline), *(p.values for p in self.points if p.seconds <= until)]
         return hypervolume(np.array([scale(row, goal, self.baseline) for row in values]))
 
-    def smallest(self, drop: float) -> str:
-        """The fewest bytes of those that lose so much at most."""
-        least = self.baseline.score.value - drop
-        within = [p.values[1] for p in self.points if p.values[0] >= least]
+    def smallest(self, drop: float | None) -> str:
+        """The fewest bytes of those that lose so much at most; or that keep the limits of the search, if None."""
+        least = 0.0 if drop is None else self.baseline.score.value - drop
+        within = [p.values[1] for p in self.points if p.values[0] >= least and p.kept]
         return f"{min(within):,.0f} bytes" if within else "none"
 
 
@@ -142,33 +150,42 @@ def _ways() -> list[str]:
     return [way for way in WAYS if way != NNCF]
 
 
-def _kept(keep: Path | None, way: str, model: str, data: Dataset, budget: str, seed: int, drop: float) -> Result:
+def _told(limits: Mapping[str, float]) -> str:
+    return " ".join(f"{name}={limit:g}" for name, limit in limits.items())
+
+
+def _kept(
+    keep: Path | None, way: str, model: str, data: Dataset, budget: str, seed: int, drop: float, wished: Goal
+) -> Result:
     """What was found before, else what is found now."""
     if keep is None:
-        return _searched(way, model, data, budget, seed, drop)
-    name = f"{model} {data.name} {len(data.train)} {budget} {way} {seed}".replace(" ", "-")
+        return _searched(way, model, data, budget, seed, drop, wished)
+    parts = (model, data.name, len(data.train), budget, *filter(None, [_told(wished.limits)]), way, seed)
+    name = " ".join(map(str, parts)).replace(" ", "-")
     file = keep / f"{name}.json"
     if not file.exists():
-        found = _searched(way, model, data, budget, seed, drop)
+        found = _searched(way, model, data, budget, seed, drop, wished)
         keep.mkdir(parents=True, exist_ok=True)
         file.write_text(found.model_dump_json(indent=1), encoding="utf-8")
     return Result.model_validate_json(file.read_text(encoding="utf-8"))
 
 
-def _searched(way: str, model: str, data: Dataset, budget: str, seed: int, drop: float) -> Result:
+def _searched(way: str, model: str, data: Dataset, budget: str, seed: int, drop: float, wished: Goal) -> Result:
     study = Study(model, data, path=Path(tempfile.mkdtemp(), way.replace(" ", "-")))
     baseline = study.baseline.metrics
     assert baseline is not None
-    goal = Goal.of(OBJECTIVES, None, baseline)
+    goal = Goal.of(wished.objectives, wished.limits, baseline)
     if way == NNCF:
         found = Result(baseline=baseline, points=_nncf(study, goal, Budget.of(budget)))
     elif way == GRID:
         found = Result(baseline=baseline, points=_grid(study, goal, Budget.of(budget), seed))
     else:
-        outcome = search(study, OBJECTIVES, None, budget, seed=seed, **WAYS[way])  # type: ignore[arg-type]
+        outcome = search(study, goal.objectives, goal.limits, budget, seed=seed, **WAYS[way])  # type: ignore[arg-type]
         found = Result(baseline=baseline, points=_points(study, goal, [p.seconds for p in outcome.history[1:]]))
         found.foreseen = [c.sentence() for c in study.calibration()] if way == OURS else []
-    typer.echo(f"seed {seed}, {way}: {found.volume(normalized):.4f}, {found.smallest(drop)}", err=True)
+    typer.echo(
+        f"seed {seed}, {way}: {found.volume(normalized):.4f}, {found.smallest(None if goal.limits else drop)}", err=True
+    )
     for point in found.points:
         typer.echo(f"    {point.seconds:.0f} s: {point.values} {point.made}", err=True)
     return found
@@ -180,8 +197,9 @@ def _points(study: Study, goal: Goal, seconds: Sequence[float]) -> list[Point]:
     trials = [trial for trial in study.trials if trial.number != baseline.number]
     for trial, at in zip(trials, seconds, strict=True):
         values = goal.values(trial.metrics, _metrics(study)) if trial.metrics else None
-        if values is not None:
-            found.append(Point(seconds=at, values=values, made=trial.recipe.describe()))
+        if values is not None and trial.metrics:
+            kept = goal.kept(trial.metrics, _metrics(study))
+            found.append(Point(seconds=at, values=values, kept=kept, made=trial.recipe.describe()))
     return found
 
 
@@ -227,7 +245,8 @@ def _nncf(study: Study, goal: Goal, budget: Budget) -> list[Point]:
             work = Work(copy.deepcopy(study.module))
             metrics, _ = measure(path, work, data, setting(study), baseline=study.baseline.artifact)
             values = _known(goal, metrics, _metrics(study))
-            found.append(Point(seconds=time.monotonic() - budget.began, values=values, made=f"drop {allowed}"))
+            kept, at = goal.kept(metrics, _metrics(study)), time.monotonic() - budget.began
+            found.append(Point(seconds=at, values=values, kept=kept, made=f"drop {allowed}"))
     return found
 
 

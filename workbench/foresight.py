@@ -182,8 +182,8 @@ class Foresight:
         Raises
         ------
         WorkbenchError
-            On contradictory limits, a budget too small for one trial, a space of one point, or an objective that is
-            not measured here.
+            On a limit that nothing can keep, or no recipe of the space by arithmetic alone; a budget too small for one
+            trial; a space of one point; or an objective that is not measured here.
         """
         from workbench.search.budget import in_words
         from workbench.search.goals import number

@@ -193,6 +193,8 @@ def _tagged(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         items = [_tagged(each) for each in value]
         return {TUPLE: items} if isinstance(value, tuple) else items
+    if isinstance(value, (set, frozenset)):
+        return sorted((_tagged(each) for each in value), key=repr)
     return value
 
 

@@ -14,7 +14,7 @@ import pytest
 from workbench import Cancelled, Dataset, Study, WorkbenchError
 from workbench.search.budget import Budget, in_words
 from workbench.tasks import BrokenOff, TaskElsewhere, begin, last_task
-from workbench.tickets import Told, shown
+from workbench.tickets import Told, asked, shown, ticket_of
 
 PATIENCE = 500  # seconds that a busy machine may take
 SPACE = {"distill": False, "prune.importance": "l2", "prune.ratio": (0.2, 0.8)}
@@ -80,7 +80,7 @@ def test_an_interruption_between_trials_ends_a_search_as_one_of_a_trial_does(stu
 
 
 def test_what_is_refused_before_it_begins_is_no_matter_of_pages(study: Study) -> None:
-    with pytest.raises(WorkbenchError, match="Give a larger budget"):
+    with pytest.raises(WorkbenchError, match="Give at least"):
         study.search(budget="0.01 s")
     assert last_task(study, "search") is None
 
@@ -169,6 +169,13 @@ def test_the_address_of_another_database_is_not_left_in_the_folder(study: Study)
 def test_a_budget_is_told_so_that_it_can_be_given_again(budget: str | int | timedelta) -> None:
     given, again = Budget.of(budget), Budget.of(in_words(budget))
     assert (given.seconds, given.trials) == (again.seconds, again.trials)
+
+
+def test_ranges_and_choices_come_back_so_that_a_page_can_go_on(study: Study) -> None:
+    space = {"prune.ratio": (0.2, 0.8), "prune.importance": {"l2", "l1"}, "distill": False}
+    begin(study, "search", {"space": space})
+    ticket = ticket_of(study, "search")
+    assert ticket is not None and asked(ticket) == {"space": {**space, "prune.importance": ["l1", "l2"]}}
 
 
 def test_it_is_over_soon_after_a_page_stops_what_a_command_searches_for(tmp_path: Path) -> None:

@@ -58,13 +58,13 @@ class Dimension:
 def allocations_of(wishes: Mapping[str, Any]) -> dict[str, Dimension]:
     """The dimensions of how ratios are allocated."""
     ways = wishes.get(ALLOCATION, ["knobs", "sensitivity"])
-    choices = tuple(ways) if isinstance(ways, (list, tuple, set, frozenset)) else (ways,)
+    choices = tuple(ways) if isinstance(ways, tuple) else _choices(ways)
     for way in choices or ("",):
-        lookup(ALLOCATIONS, way, "allocation")
+        lookup(ALLOCATIONS, str(way), "allocation")
     found = {ALLOCATION: Dimension(ALLOCATION, choices)}
     if STRENGTH in wishes:
         wish = wishes[STRENGTH]
-        low, high = wish if isinstance(wish, tuple) and len(wish) == 2 else (wish, wish)
+        low, high = _ends(STRENGTH, wish if isinstance(wish, tuple) else (wish, wish))
         if not 0 <= low <= high <= 1:
             raise WorkbenchError(f"A strength of {low} to {high} can't be searched.", "Give a range within 0 and 1.")
         found[STRENGTH] = Dimension(STRENGTH, low=low, high=high)
@@ -129,7 +129,7 @@ def _dimension(key: str, knob: Knob, wish: Any) -> Dimension | None:
         _within(key, high)
         return _range(key, knob, low, high)
     if wish is not None:
-        choices = tuple(wish) if isinstance(wish, (list, set, frozenset)) else (wish,)
+        choices = _choices(wish)
         if not choices:
             raise WorkbenchError(f"There is nothing to choose from for {key}.", "Give at least one value.")
         for choice in choices:
@@ -144,6 +144,13 @@ def _dimension(key: str, knob: Knob, wish: Any) -> Dimension | None:
     return _range(key, knob, knob.low, knob.high)
 
 
+def _choices(wish: Any) -> tuple:
+    """What there is to choose from, in the same order in every process."""
+    if isinstance(wish, (set, frozenset)):
+        return tuple(sorted(wish, key=repr))
+    return tuple(wish) if isinstance(wish, list) else (wish,)
+
+
 def _ends(key: str, wish: tuple) -> tuple[float, float]:
     """The lower and the upper one."""
     if len(wish) != 2:
@@ -151,6 +158,8 @@ def _ends(key: str, wish: tuple) -> tuple[float, float]:
             f"{key} has a range with {len(wish)} ends.", "Give two, as (0.1, 0.9), or choices in brackets: [0.1, 0.5]."
         )
     low, high = wish
+    if not all(isinstance(end, (int, float)) and not isinstance(end, bool) for end in wish):
+        raise WorkbenchError(f"The range of {key} can't go from {low!r} to {high!r}.", "Give two numbers.")
     if low > high:
         raise WorkbenchError(f"The range of {key} goes from {low:g} to {high:g}.", "Give the lower one first.")
     return low, high

@@ -156,19 +156,32 @@ class Goal:
         WorkbenchError
             On a name that isn't known, a limit that nothing can keep, or what wasn't measured of the baseline.
         """
-        names = (objectives,) if isinstance(objectives, str) else tuple(dict.fromkeys(objectives))
-        if not names:
-            raise WorkbenchError("A search needs an objective.", f"Choose from: {', '.join(QUANTITIES)}.")
-        limits = {name: number(name, limit) for name, limit in dict(limits or {}).items()}
-        for name in (*names, *limits):
-            quantity = lookup(QUANTITIES, name, "objective")
-            if quantity.measured(baseline, baseline) is None:
+        goal = cls.named(objectives, limits)
+        for name in (*goal.objectives, *goal.limits):
+            if QUANTITIES[name].measured(baseline, baseline) is None:
                 raise WorkbenchError(
                     f"This study doesn't measure {name}.", "Choose another objective, runtime or device."
                 )
-        for name, limit in limits.items():
+        return goal
+
+    @classmethod
+    def named(cls, objectives: Sequence[str] | str, limits: Mapping[str, float] | None) -> "Goal":
+        """Checked as far as that needs no baseline.
+
+        Raises
+        ------
+        WorkbenchError
+            On a name that isn't known, or a limit that nothing can keep.
+        """
+        names = (objectives,) if isinstance(objectives, str) else tuple(dict.fromkeys(objectives))
+        if not names:
+            raise WorkbenchError("A search needs an objective.", f"Choose from: {', '.join(QUANTITIES)}.")
+        for name in (*names, *(limits or {})):
+            lookup(QUANTITIES, name, "objective")
+        known = {name: number(name, limit) for name, limit in (limits or {}).items()}
+        for name, limit in known.items():
             _possible(name, limit)
-        return cls(names, limits)
+        return cls(names, known)
 
     def values(self, metrics: Metrics, baseline: Metrics) -> list[float] | None:
         """The objectives of what was measured; None where one of them is not known, or not a number."""

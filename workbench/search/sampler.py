@@ -1,10 +1,11 @@
 """Samplers and the history of a search, by Optuna (the one file that imports it)."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import optuna
 from optuna.distributions import (
     BaseDistribution,
@@ -18,9 +19,11 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from workbench.errors import WorkbenchError, lookup
 from workbench.recipe import Recipe
 from workbench.search.dimensions import Dimension
-from workbench.search.goals import QUANTITIES, Goal
+from workbench.search.goals import LEAST, QUANTITIES, SCORES, Goal
+from workbench.search.importance import deciding, importance
 from workbench.search.space import Space
 
+T = TypeVar("T")
 FAR = 1e9
 GENERATION = "NSGAIISampler:generation"  # where NSGA-II looks for the generation of a trial
 POPULATION = 12  # of a generation; a search of half an hour has few
@@ -52,6 +55,8 @@ class Sampler:
     space : Space
     kind : str
         ``tpe``, ``nsga2``, ``gp`` or ``random``.
+    seed : int
+        Of what is drawn.
 
     Attributes
     ----------
@@ -60,23 +65,20 @@ class Sampler:
     """
 
     def __init__(self, storage: Path | str, name: str, goal: Goal, space: Space, kind: str = "tpe", seed: int = 0):
-        self.space, self.goal = space, goal
+        self.space, self.goal, self.seed = space, goal, seed
         make = lookup(SAMPLERS, kind, "sampler")
+        self._learned: set[int] = set()
         best = {1: StudyDirection.MAXIMIZE, -1: StudyDirection.MINIMIZE}
         directions = [best[QUANTITIES[name].better] for name in goal.objectives]
-        self.address = url = f"sqlite:///{storage}" if isinstance(storage, Path) else storage
+        self.address = address_of(storage)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is experimental in Optuna is pinned here
-            try:
-                kept = optuna.storages.RDBStorage(url)
-                self._history = optuna.create_study(
+            self._history = _opened(
+                storage,
+                lambda kept: optuna.create_study(
                     storage=kept, study_name=name, directions=directions, load_if_exists=True
-                )
-            except Exception as error:  # a database may refuse in any way of its own
-                raise WorkbenchError(
-                    f"The search can't be kept in {storage}: {str(error).splitlines()[0]}",
-                    "Check the address and the permissions.",
-                ) from error
+                ),
+            )
             self._history.set_metric_names(list(goal.objectives))
             # proposals come from a copy in memory, so that those not taken leave no trace
             self._mind = optuna.create_study(directions=directions, sampler=make(seed))
@@ -108,6 +110,8 @@ class Sampler:
     ) -> None:
         """What a trial came to: its objectives, and by how much each limit is broken; None if it failed.
 
+        What another search has put into the history meanwhile is only learned from.
+
         Parameters
         ----------
         number : int
@@ -130,34 +134,52 @@ class Sampler:
             user_attrs={NUMBER: number, BROKEN: limits} | ({RECIPE: recipe.to_yaml()} if recipe is not None else {}),
             system_attrs={"constraints": limits},
         )
-        self._history.add_trial(frozen)
-        if values is not None:
+        if number not in self.known:
+            self._history.add_trial(frozen)
+        if values is not None and number not in self._learned:
             self._learn(frozen)
 
     def _learn(self, told: FrozenTrial) -> None:
         """Let proposals go by a trial."""
+        self._learned.add(told.user_attrs[NUMBER])
         place = len(self._mind.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) // POPULATION
         told.system_attrs[GENERATION] = place  # as what was not asked for is in none, and has no offspring
         self._mind.add_trial(told)
 
     def importance(self, objective: str) -> dict[str, float]:
-        """How much of what an objective varies by each knob accounts for; {} where trials are too few to tell.
+        """What share each knob has in what decides an objective; {} where trials are too few to tell, or too alike.
 
-        By PED-ANOVA (Watanabe, Bansal & Hutter 2023, arXiv 2304.10255), over the knobs that all trials have.
+        See `workbench.search.importance`; of the knobs that can change it at all.
         """
-        place, better = self.goal.objectives.index(objective), QUANTITIES[objective].better
+        place = self.goal.objectives.index(objective)
+        done = self._history.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        params, values = [trial.params for trial in done], np.array([trial.values[place] for trial in done], float)
+        scaled = values if objective in SCORES else np.log(np.maximum(values, LEAST))
+        return importance(deciding(params, objective), scaled, self.space.seed)
+
+
+def check(kind: str, storage: str | None) -> None:
+    """Refuse a sampler that there is not, and a database that can't be opened."""
+    lookup(SAMPLERS, kind, "sampler")
+    if storage:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            try:
-                return dict(
-                    optuna.importance.get_param_importances(
-                        self._history,
-                        evaluator=optuna.importance.PedAnovaImportanceEvaluator(),
-                        target=lambda trial: -better * trial.values[place],  # what it looks at is the least
-                    )
-                )
-            except (RuntimeError, ValueError, TypeError):  # too few, too alike, or choices that have no order
-                return {}
+            _opened(storage, lambda kept: kept)
+
+
+def address_of(storage: Path | str) -> str:
+    """The URL of a file, or the one that is given."""
+    return f"sqlite:///{storage}" if isinstance(storage, Path) else storage
+
+
+def _opened(storage: Path | str, use: Callable[[optuna.storages.RDBStorage], T]) -> T:
+    try:
+        return use(optuna.storages.RDBStorage(address_of(storage)))
+    except Exception as error:  # a database may refuse in any way of its own
+        raise WorkbenchError(
+            f"The search can't be kept in {storage}: {str(error).splitlines()[0]}",
+            "Check the address and the permissions.",
+        ) from error
 
 
 def _violations(trial: FrozenTrial) -> Sequence[float]:

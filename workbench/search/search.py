@@ -1,12 +1,14 @@
 """Search: propose many recipes, predict them all, look at a few, carry out the most promising, and learn."""
 
 import contextlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from filelock import FileLock
 from scipy import stats
 
 from workbench.errors import Cancelled, WorkbenchError
@@ -19,22 +21,29 @@ from workbench.recipe import Recipe
 from workbench.search.budget import Budget
 from workbench.search.candidates import Candidate, Pool
 from workbench.search.costs import Costs
+from workbench.search.dimensions import ALLOCATION
 from workbench.search.goals import QUANTITIES, SCALED, SCORES, Goal, hypervolume, normalized, violation
 from workbench.search.outcome import STOPPED, Outcome, Progress, measured, points, volume
+from workbench.search.reach import check_limits, quickest
 from workbench.search.rungs import Params, Rungs
-from workbench.search.sampler import Sampler
+from workbench.search.sampler import Sampler, check
 from workbench.search.space import Space
 from workbench.sensitivity import BITS, Sensitivity
 from workbench.sensitivity_scan import known_sensitivity, sensitivity
 from workbench.steps import Quantize
-from workbench.storage import lost
+from workbench.storage import FINISHED, lost, this_process
+from workbench.tickets import running, ticket_of
 
 if TYPE_CHECKING:
     from workbench.study import Study
 
+LOCK = "search.lock"  # in the study's folder
 DRAWS = 32  # of a prediction's figures
 USED_UP = "The search ended as nothing new was left to try."
-SHORT = "The search ended as no further trial would have been done in the time that was left."
+SHORT = (
+    "The search ended as no further trial would have been done in the time that was left: "
+    "the quickest takes {seconds:.0f} s."
+)
 LATE = "The time of the search was spent before this trial was done."
 SKIPPED = "Cancelled by the user; the search went on without it."
 UNKNOWN = 0.3  # how far a figure may be from the baseline's that nothing is known of: deviation of its logarithm;
@@ -68,17 +77,22 @@ def search(
         Whether candidates are predicted and looked at first; without, it is the sampler's own search.
     """
     study.runtime.check_export()
-    spending = Budget.of(budget)
+    spending, wished = Budget.of(budget), Goal.named(objectives, limits)
+    check(sampler, storage)
+    names = _layers(study) if space and any(key.endswith(".layers") for key in space) else None
+    checked = Space.of(space, study.runtime, seed=seed, layers=names)
+    solving = predicting and (space or {}).get(ALLOCATION) not in ("knobs", ["knobs"])
+    check_limits(study, wished, checked, solving)
     report = _timed(report, spending)
     baseline = study.measured_baseline(lambda facts: report(share=0.0, message="Measuring the baseline"))
     assert baseline.metrics is not None
     goal = Goal.of(objectives, limits, baseline.metrics)
-    names = _layers(study) if space and any(key.endswith(".layers") for key in space) else None
-    checked = Space.of(space, study.runtime, seed=seed, layers=names)
-    least = Costs.known(study).fixed
+    least = quickest(study, checked) if spending.seconds else 0.0
     if spending.left < least:
+        enough = least / (1 - max(UNTIL.values())) if predicting else least
         raise WorkbenchError(
-            f"A trial takes about {least:.0f} s here, so {spending} are too few.", "Give a larger budget."
+            f"A trial takes about {least:.0f} s here, so {spending} are too few.",
+            f"Give at least {math.ceil(enough)} s.",
         )
     try:
         known = _prepared(study, spending, checked, report) if predicting else None
@@ -88,7 +102,8 @@ def search(
     shared = (str(study.path), study.settings) if storage else ()  # with other studies, whose trials are numbered alike
     name = sha256(repr((goal, sorted(searched.steps.items()), sampler, *shared)).encode()).hexdigest()[:8]
     file = study.path / "search.db"
-    history = Sampler(storage or file, f"{study.settings['model']}-{name}", goal, searched, sampler, seed)
+    drawing = _drawing(study, seed)
+    history = Sampler(storage or file, f"{study.settings['model']}-{name}", goal, searched, sampler, drawing)
     return Search(study, goal, searched, spending, history, predicting).run(report)
 
 
@@ -160,30 +175,32 @@ class Search:
     ):
         self.study, self.goal, self.space, self.budget, self.sampler = study, goal, space, budget, sampler
         self.predicting = predicting
-        self.generator = np.random.default_rng(space.seed)
+        self.generator = np.random.default_rng(sampler.seed)
         metrics = study.baseline.metrics
         assert metrics is not None
         self.baseline = metrics
         self.history: list[Progress] = []
-        self.short_of_time = False
+        self.short_of_time, self.quickest = False, 0.0
         self.params: dict[int, Params] = {}
         self.importance: dict[str, dict[str, float]] = {}
         self.front: list[int] = []
         self.best: int | None = None
+        self.seen: set[int] = set()
         self.rungs = Rungs(space)
         self.pool = Pool(study, goal, space, sampler, self.rungs, self.generator)
-        before = (record for record in study.storage.records() if not lost(record))
-        self.tried = {r.recipe_hash for r in before if r.state in ("complete", "failed") or r.reason == SKIPPED}
+        self.tried = _taken(study)
 
     def run(self, report: Callable[..., None]) -> Outcome:
         """Search until the budget is spent, the space is, or it is told to stop or interrupted; always an outcome."""
         ended = f"The search ended as its {self.budget} were spent."
         try:
-            self._told_of_earlier()
+            self._told_of_others()
+            self._progress()
             while self.budget.spent < 1:
+                self._told_of_others()
                 chosen = self._choose(report)
                 if chosen is None:
-                    ended = SHORT if self.short_of_time else USED_UP
+                    ended = SHORT.format(seconds=self.quickest) if self.short_of_time else USED_UP
                     break
                 self._carry_out(chosen, report)
         except (Cancelled, KeyboardInterrupt):
@@ -193,17 +210,18 @@ class Search:
         spent, address = self.budget.stopped(), self.sampler.address
         return Outcome(self.study, self.goal, self.history, importance, ended, rungs, spent, address)
 
-    def _told_of_earlier(self) -> None:
-        """What is in the study already counts, whoever ran it."""
-        known = self.sampler.known
+    def _told_of_others(self) -> None:
+        """What is in the study counts, whoever ran it or is at it, before this search and during it."""
+        self.tried |= _taken(self.study)
         varied = {record.number: record.params for record in self.study.storage.records()}
         for trial in measured(self.study, self.goal):
+            if trial.number in self.seen:
+                continue
+            self.seen.add(trial.number)
             params = varied[trial.number] if self.space.holds(varied[trial.number]) else self.space.params(trial.recipe)
             if params is not None:
                 self.params[trial.number] = params
-                if trial.number not in known:
-                    self._tell(trial.number, params)
-        self._progress()
+                self._tell(trial.number, params)
 
     def _choose(self, report: Callable[..., None]) -> Candidate | None:
         if not self.predicting:
@@ -215,6 +233,7 @@ class Search:
             self._predict(drawn, costs)
             affordable = [c for c in drawn if c.seconds <= self.budget.left]
             self.short_of_time = bool(drawn) and not affordable
+            self.quickest = min((c.seconds for c in drawn), default=0.0)
             self._judge(affordable)
             best = sorted(affordable, key=lambda c: c.promise, reverse=True)[:LOOKS]
             for candidate in best:
@@ -316,7 +335,7 @@ class Search:
         return _drawn(figure, noise)
 
     def _carry_out(self, candidate: Candidate, report: Callable[..., None]) -> None:
-        """Carry a trial out, and learn from it; one that is cancelled alone is left aside."""
+        """Carry a trial out, and learn from it; one that is cancelled alone is left aside, or that others are at."""
         self.tried.add(candidate.recipe.hash)
         late = stopped = False
 
@@ -330,7 +349,10 @@ class Search:
                 raise Cancelled
 
         recipe, params = candidate.recipe, dict(candidate.params)
-        number = self.study.storage.add(recipe.to_dict(), recipe.hash, params).number  # known, should this be killed
+        with FileLock(self.study.path / LOCK):  # of two searches that chose the same, one looks on
+            if recipe.hash in _taken(self.study):
+                return
+            number = self.study.storage.add(recipe.to_dict(), recipe.hash, params).number  # known, if this is killed
         trial = self.study.execute(number, told)
         if trial.state == "cancelled" and late:
             self.study.storage.explain(number, LATE)
@@ -340,9 +362,11 @@ class Search:
             self.study.storage.explain(number, SKIPPED)
             return
         self.budget.done += 1
+        self.seen.add(number)
         if candidate.params:
-            self.params[trial.number] = candidate.params
-            self._tell(trial.number, candidate.params)
+            self._tell(number, candidate.params)
+            if trial.state == "complete":
+                self.params[number] = candidate.params
         self._progress()
 
     def _tell(self, number: int, params: Params) -> None:
@@ -372,6 +396,20 @@ class Search:
             best=self.best,
             **facts,
         )
+
+
+def _taken(study: "Study") -> set[str]:
+    """The recipes that are not to be tried again: done, skipped, or waiting or under way in a process that lives."""
+    here = (record for record in study.storage.records() if not lost(record))
+    return {r.recipe_hash for r in here if r.state != "cancelled" or r.reason == SKIPPED}
+
+
+def _drawing(study: "Study", seed: int) -> int:
+    """The seed of what is drawn: another one where another process searches this study, so that each goes its way."""
+    mine, ticket = this_process(), ticket_of(study, "search")
+    at_it = [r.process for r in study.storage.records() if r.state not in FINISHED and r.process and not lost(r)]
+    at_it += [tuple(ticket["process"])] if ticket and running(study, "search") else []
+    return seed if all(process == mine for process in at_it) else seed + mine[0]
 
 
 def _drawn(figure: float | Estimate, noise: np.ndarray) -> np.ndarray:

@@ -93,8 +93,10 @@ class Space:
         wishes = {**USUAL, **dict(narrowed or {})}
         if any(key.split(".")[0] == "finetune" for key in narrowed or {}) and "finetune" not in (narrowed or {}):
             wishes.pop("finetune")
-        for key in wishes:
+        for key, wish in wishes.items():
             lookup(STEPS, key.split(".")[0], "step")
+            if "." not in key and not isinstance(wish, bool):
+                raise WorkbenchError(f"{key} can't be {wish!r} here.", "Give True to have the step always, or False.")
         solver = {key: wishes.pop(key) for key in (ALLOCATION, STRENGTH) if key in wishes}
         steps: dict[str, dict[str, Dimension]] = {}
         asked = dict.fromkeys(key.split(".")[0] for key in wishes)
@@ -113,8 +115,11 @@ class Space:
         free = "quantize" in steps and wishes.get("quantize") is not True  # it takes the place of integers
         if "half" in steps and not asked_for and not (free and "float16" in runtime.floats):
             del steps["half"]
+        allocations = allocations_of(solver)
         if "prune" in steps and sensitivity is not None and "prune.layers" not in wishes:
-            steps["prune"].update(allocations_of(solver))
+            steps["prune"].update(allocations)
+        if not steps:
+            raise WorkbenchError("This search space has no step.", "Leave at least one of them in.")
         space = cls(steps, frozenset(n for n in steps if wishes.get(n) is True), seed, sensitivity)
         if space.points() < 2:
             raise WorkbenchError(

@@ -57,16 +57,20 @@ def test_slower_is_said_only_where_the_whole_interval_is() -> None:
     assert not slower(Estimate(value=1.3, low=0.9, high=1.8))
 
 
+def trial(
+    study: Study, score: float, degrees: float, macs: float = 1.0, bits: int = 4, **knobs: object
+) -> SimpleNamespace:
+    """A trial as far as the rule looks at it: its accuracy at a temperature, with so many of the operations left."""
+    whole = study.baseline.metrics
+    assert whole is not None
+    told = {"score": Score(value=score, low=score, high=score), "macs": round(macs * whole.macs)}
+    recipe = Recipe([Quantize(weight_bits=bits, simulate=True), Distill(temperature=degrees, **knobs)])
+    return SimpleNamespace(recipe=recipe, metrics=whole.model_copy(update=told))
+
+
 def tried(study: Study, cool: list[float], warm: list[float], bits: int = 4) -> list[SimpleNamespace]:
-    """Trials as far as the rule looks at them, with these accuracies at temperatures 2 and 10."""
-    return [
-        SimpleNamespace(
-            recipe=Recipe([Quantize(weight_bits=bits, simulate=True), Distill(temperature=degrees)]),
-            metrics=study.baseline.metrics.model_copy(update={"score": Score(value=value, low=value, high=value)}),  # type: ignore[union-attr]
-        )
-        for degrees, values in ((2.0, cool), (10.0, warm))
-        for value in values
-    ]
+    """Trials with these accuracies at temperatures 2 and 10, all else alike."""
+    return [trial(study, value, 2.0, bits=bits) for value in cool] + [trial(study, v, 10.0, bits=bits) for v in warm]
 
 
 def asked(degrees: float, bits: int = 4) -> Recipe:
@@ -76,7 +80,7 @@ def asked(degrees: float, bits: int = 4) -> Recipe:
 def test_a_temperature_that_did_worse_with_as_many_bits_is_told(study: Study) -> None:
     trials = tried(study, [0.95, 0.96, 0.955], [0.90, 0.91, 0.905])
     (said,) = temperature(asked(8.0), trials)  # type: ignore[arg-type]
-    assert said == "In 6 trials with 4-bit weights, temperatures up to 4 were better by 5.0 points."
+    assert said == "In 6 trials with 4-bit weights, temperatures up to 4 were better by 5.0 points, all else alike."
     assert temperature(asked(2.0), trials) == []  # type: ignore[arg-type]
 
 
@@ -88,3 +92,39 @@ def test_no_temperature_is_judged_by_chance_by_few_or_by_other_bits(study: Study
     ):
         assert temperature(asked(8.0), trials) == []  # type: ignore[arg-type]
     assert temperature(Recipe([Prune()]), []) == []
+
+
+def test_a_temperature_is_not_blamed_for_how_much_was_pruned(study: Study) -> None:
+    small = [trial(study, score, 2.0, macs=share) for share, score in ((0.04, 0.80), (0.05, 0.82), (0.06, 0.83))]
+    large = [trial(study, score, 10.0, macs=share) for share, score in ((0.80, 0.95), (0.85, 0.96), (0.90, 0.96))]
+    assert temperature(asked(2.0), [*small, *large]) == []  # type: ignore[arg-type]
+    # nor where they meet in one place, and differ elsewhere
+    met = [trial(study, 0.95, 2.0, macs=0.8), trial(study, 0.955, 2.0, macs=0.85)]
+    assert temperature(asked(2.0), [*small, *met, *large]) == []  # type: ignore[arg-type]
+
+
+def test_a_temperature_is_not_blamed_for_the_learning_rate_nor_for_the_epochs(study: Study) -> None:
+    rates = ((1e-4, 0.90), (1.1e-4, 0.901), (1.2e-4, 0.902), (5e-3, 0.95), (5.5e-3, 0.951), (6e-3, 0.953))
+    by_rate = [trial(study, y, 2.0 if rate < 1e-3 else 10.0, learning_rate=rate) for rate, y in rates]
+    assert temperature(asked(2.0), by_rate) == []  # type: ignore[arg-type]
+    by_epochs = [
+        trial(study, y, 2.0 if n == 1 else 10.0, epochs=n) for n, y in ((1, 0.90), (8, 0.95)) for _ in range(4)
+    ]
+    assert temperature(asked(2.0), by_epochs) == []  # type: ignore[arg-type]
+
+
+def test_a_temperature_that_matters_is_told_among_trials_that_differ(study: Study) -> None:
+    """Each halving of operations costs two points, and each doubling of the rate brings one, warm or cool."""
+    rows = [(share, rate, warm) for share in (0.2, 0.4, 0.8) for rate in (5e-4, 1e-3) for warm in (False, True)]
+    trials = [
+        trial(
+            study,
+            0.95 + 0.02 * math.log2(share) + 0.01 * math.log2(rate / 1e-3) - 0.03 * warm + 0.002 * (-1) ** place,
+            10.0 if warm else 2.0,
+            macs=share,
+            learning_rate=rate,
+        )
+        for place, (share, rate, warm) in enumerate(rows)
+    ]
+    (said,) = temperature(asked(8.0), trials)  # type: ignore[arg-type]
+    assert said.startswith("In 12 trials with 4-bit weights, temperatures up to 4 were better by 3.")

@@ -1,5 +1,6 @@
 """A search keeps its budget, learns from what is there, goes on, and says what it found or what is nearest."""
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -8,17 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import optuna
+import psutil
 import pytest
 
 from workbench import Cancelled, Dataset, Prune, Quantize, Recipe, Study, WorkbenchError
 from workbench.metrics import Metrics
 from workbench.prediction.probes import probe
+from workbench.prediction.prospect import follow
 from workbench.search.budget import Budget
 from workbench.search.costs import Costs, epochs
 from workbench.search.goals import Goal
 from workbench.search.outcome import Outcome
+from workbench.search.reach import check_limits, smallest
 from workbench.search.sampler import Sampler
-from workbench.search.search import Search
+from workbench.search.search import Search, _drawing, _taken
 from workbench.search.space import Space
 from workbench.steps import Distill, Sparsify
 from workbench.storage import LOST
@@ -140,6 +144,20 @@ def test_a_trial_that_the_time_cuts_short_says_so(study: Study) -> None:
     assert found.front and found.ended.startswith("The search ended as its")
 
 
+def test_what_was_cut_short_does_not_count_as_trained(study: Study) -> None:
+    budget = Budget.of("1 h")
+
+    def told(**facts: object) -> None:
+        if "trial" in facts:
+            budget.seconds = 1e-3
+
+    goal = Goal.of(["accuracy", "size_bytes"], None, _measured(study))
+    space = Space.of({**QUICK, "distill": True, "distill.epochs": [1, 2]}, study.runtime)
+    found = Search(study, goal, space, budget, Sampler(study.path / "own.db", "late", goal, space)).run(told)
+    assert study.trial(2).state == "cancelled" and any(isinstance(step, Distill) for step in study.trial(2).recipe)
+    assert sum(rung.recipes for rung in found.rungs) == 0 and "Recipes trained" not in " ".join(found.sentences())
+
+
 def test_a_stopped_search_keeps_what_it_found(study: Study) -> None:
     def stop(facts: dict) -> None:
         if len(study.trials) > 2:
@@ -179,8 +197,62 @@ def test_a_search_that_is_stopped_while_its_trial_is_cancelled_too_ends(study: S
 
 
 def test_too_small_a_budget_is_refused(study: Study) -> None:
-    with pytest.raises(WorkbenchError, match="Give a larger budget"):
+    with pytest.raises(WorkbenchError, match="Give at least"):
         study.search(budget="0.01 s")
+
+
+@pytest.fixture
+def bare(few_digits: Dataset, tmp_path: Path) -> Study:
+    """A study in which nothing was measured yet."""
+    return Study("lenet300", few_digits, path=tmp_path / "bare")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"objectives": ["acuracy"]}, "no objective called 'acuracy'"),
+        ({"constraints": {"siz_bytes": 1000}}, "no objective called 'siz_bytes'"),
+        ({"constraints": {"accuracy_drop": 2}}, "can't be a limit"),
+        ({"sampler": "tpee"}, "no sampler called 'tpee'"),
+        ({"storage": "nosuch://database"}, "can't be kept"),
+        ({"space": {"prune.ratio": (0.1, "x")}}, "can't go from 0.1 to 'x'"),
+        ({"space": {"prune": 0.5}}, "prune can't be 0.5"),
+        ({"space": {"prune.strength": "a"}}, "can't go from 'a'"),
+        ({"constraints": {"macs": 10}}, "the least is"),
+        ({"constraints": {"parameters": 1000}, "space": {"quantize.layers": [8, 4]}}, "the least is"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_measured(wrong: dict, says: str, bare: Study) -> None:
+    with pytest.raises(WorkbenchError, match=says):
+        bare.search(budget="1 h", **wrong)
+    assert bare.storage.records() == [] and not (bare.path / "search.db").exists()
+
+
+def test_where_training_is_forced_too_small_a_budget_is_refused_with_what_would_be_enough(bare: Study) -> None:
+    long = {"prune": False, "quantize": False, "distill": True, "distill.epochs": [40, 50]}
+    assert bare.baseline.metrics is not None
+    costs = Costs.known(bare)
+    seconds = costs.fixed + 20 * costs.whole
+    with pytest.raises(WorkbenchError, match=r"too few. Give at least \d+ s\.") as refused:
+        bare.search(["accuracy"], budget=f"{seconds:.3f} s", space=long)
+    assert int(refused.value.hint.split()[3]) > costs.fixed + 40 * costs.whole
+    assert len(bare.storage.records()) == 1 and not (bare.path / "sensitivity").exists()
+
+
+def test_the_least_of_a_space_is_told_exactly_where_all_layers_are_cut_alike(bare: Study) -> None:
+    alike = {"prune.scope": ["layer"], "prune.round_to": [1], "prune.ratio": (0.1, 0.5)}
+    least = smallest(bare, Space.of(alike, bare.runtime), solving=False)
+    half = follow(Recipe([Prune(ratio=0.5)]), bare.outline, bare.runtime).size
+    assert least == half
+    for macs, kept in ((half.macs, True), (half.macs - 1, False)):
+        goal = Goal.named("accuracy", {"macs": macs})
+        with contextlib.nullcontext() if kept else pytest.raises(WorkbenchError, match=f"the least is {half.macs:,}"):
+            check_limits(bare, goal, Space.of(alike, bare.runtime), solving=False)
+    for wishes, solving in ((alike, True), ({"prune.ratio": (0.1, 0.5)}, False)):
+        anywhere = smallest(bare, Space.of(wishes, bare.runtime), solving)
+        assert anywhere is not None and anywhere.macs < half.macs  # one layer may lose more than another
+    assert smallest(bare, Space.of({"slim": True}, bare.runtime)) is None
+    assert smallest(bare, Space.of({"prune": False}, bare.runtime)) == bare.outline.whole_size
 
 
 def test_a_space_that_is_used_up_ends_the_search(study: Study) -> None:
@@ -189,6 +261,55 @@ def test_a_space_that_is_used_up_ends_the_search(study: Study) -> None:
     found = study.search(["accuracy", "size_bytes"], budget=9, space=two)
     assert "nothing new was left to try" in found.ended
     assert [t.recipe for t in study.trials[2:]] == [Recipe([Prune(ratio=0.5)])]
+
+
+def test_what_another_process_does_during_a_search_is_learned_and_not_done_again(study: Study) -> None:
+    """The one recipe that is left is carried out by a worker while the search looks at it."""
+    two = {"prune.ratio": 0.5, "prune": True, "prune.importance": "l2", "prune.scope": "layer", "prune.layers": [{}]}
+    two |= {"prune.round_to": 1, "distill": False}
+    workers = LocalWorkers()
+    outside: list[int] = []
+
+    def meanwhile(facts: dict) -> None:
+        if facts.get("doing") == "look" and not outside:
+            outside.append(workers.submit(study, Recipe.from_dict(facts["recipe"])).result().number)
+
+    try:
+        found = study.search(["accuracy", "size_bytes"], budget=9, space=two, on_progress=meanwhile)
+    finally:
+        workers.close()
+    assert outside == [2] and len(study.trials) == 3 and "nothing new was left to try" in found.ended
+    assert found.spent is not None and found.spent.done == 0
+    url = f"sqlite:///{study.path / 'search.db'}"
+    kept = optuna.load_study(study_name=optuna.get_all_study_names(url)[0], storage=url)
+    assert sorted(trial.user_attrs["trial"] for trial in kept.trials) == [1, 2]  # the baseline isn't in this space
+
+
+def test_a_second_search_at_the_same_time_draws_otherwise_and_leaves_out_what_the_first_is_at(study: Study) -> None:
+    recipe = Recipe([Prune(ratio=0.3)])
+    assert _drawing(study, 7) == 7
+    first = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        record = study.storage.add(recipe.to_dict(), recipe.hash)
+        record.process = first.pid, psutil.Process(first.pid).create_time()
+        study.storage.save(record)
+        assert recipe.hash in _taken(study) and _drawing(study, 7) != 7
+    finally:
+        first.kill()
+        first.wait()
+    assert recipe.hash not in _taken(study) and _drawing(study, 7) == 7  # its process is gone
+
+
+def test_what_another_search_told_is_kept_once_and_learned_by_both(study: Study) -> None:
+    goal, space = Goal.of(["accuracy", "size_bytes"], None, _measured(study)), Space.of(None, study.runtime)
+    one, two = (Sampler(study.path / "own.db", "test", goal, space, seed=seed) for seed in (0, 1))
+    params = space.random(np.random.default_rng(0))[1]
+    for sampler in (one, two, two):
+        sampler.tell(0, params, [0.9, 1000.0], {})
+    assert one.known == two.known == {0}
+    assert [len(s._mind.get_trials(states=(optuna.trial.TrialState.COMPLETE,))) for s in (one, two)] == [1, 1]
+    kept = optuna.load_study(study_name="test", storage=one.address)
+    assert len(kept.trials) == 1
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp", "random"])

@@ -81,11 +81,24 @@ LAYERS = {"prune": ["conv1", "layer1.0.conv2"], "quantize": ["conv1", "fc"]}
         ({"prune.importance": []}, "nothing to choose"),
         ({"quantize.layers": (4, 6, 8)}, "a range with 3 ends"),
         ({"prune.layers": (0.9, 0.1)}, "lower one first"),
+        ({"prune.ratio": (None, 0.5)}, "can't go from None to 0.5"),
+        ({"prune.ratio": (False, True)}, "can't go from False"),
+        ({"prune": 0.5}, "prune can't be 0.5 here"),
+        ({"prune.strength": "a"}, "can't go from 'a'"),
+        ({"prune.strength": (0.1, 0.5, 0.9)}, "a range with 3 ends"),
+        ({"prune.allocation": [["knobs"]]}, "no allocation"),
+        ({"prune": False, "distill": False, "quantize": False}, "has no step"),
     ],
 )
 def test_bad_wishes_are_refused_in_a_sentence(wishes: dict, says: str) -> None:
     with pytest.raises(WorkbenchError, match=says):
         Space.of(wishes, ORT, layers=LAYERS)
+
+
+def test_choices_of_a_set_have_one_order() -> None:
+    sets = [Space.of({"prune.importance": set(names)}, ORT) for names in (["l2", "l1", "fpgm"], ["fpgm", "l1", "l2"])]
+    choices = [space.steps["prune"]["prune.importance"].choices for space in sets]
+    assert choices == [("fpgm", "l1", "l2")] * 2
 
 
 def test_a_space_of_one_point_is_refused() -> None:
