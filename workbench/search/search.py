@@ -1,6 +1,5 @@
 """Search: propose many recipes, predict them all, look at a few, carry out the most promising, and learn."""
 
-import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -14,8 +13,6 @@ from scipy import stats
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.estimates import Estimate
 from workbench.prediction import CONFIDENCE, Prediction
-from workbench.prediction.probes import measure_probes
-from workbench.prediction.table import measure_table, table_of
 from workbench.prefixes import done
 from workbench.recipe import Recipe
 from workbench.search.budget import Budget
@@ -24,12 +21,11 @@ from workbench.search.costs import Costs
 from workbench.search.dimensions import ALLOCATION
 from workbench.search.goals import QUANTITIES, SCALED, SCORES, Goal, hypervolume, normalized, violation
 from workbench.search.outcome import STOPPED, Outcome, Progress, measured, points, volume
+from workbench.search.preparing import UNTIL, prepared
 from workbench.search.reach import check_limits, quickest
 from workbench.search.rungs import Params, Rungs
 from workbench.search.sampler import Sampler, check
 from workbench.search.space import Space
-from workbench.sensitivity import BITS, Sensitivity
-from workbench.sensitivity_scan import known_sensitivity, sensitivity
 from workbench.steps import Quantize
 from workbench.storage import FINISHED, lost, this_process
 from workbench.tickets import running, ticket_of
@@ -52,9 +48,6 @@ ROUNDS = 20  # of candidates that all turn out impossible, before the search giv
 EVERY, FINE = 3, 10.0  # every third trial, the box of the hypervolume is one point of accuracy high instead of ten
 TOLD = 3  # trials, after which what matters is computed anew
 LOOKS = 3  # candidates of a round that are tried without training before one is carried out
-UNTIL = {"sensitivity": 0.15, "probes": 0.2, "table": 0.3}
-"""Until when, as a share of the time, each of these may be measured; not all of it is, where time is short."""
-TABLE_SHARE, TABLE_MOST = 0.05, 60.0  # of the time, and seconds, for the table of speeds
 
 
 def search(
@@ -95,7 +88,7 @@ def search(
             f"Give at least {math.ceil(enough)} s.",
         )
     try:
-        known = _prepared(study, spending, checked, report) if predicting else None
+        known = prepared(study, spending, checked, report) if predicting else None
     except (Cancelled, KeyboardInterrupt):
         return Outcome(study, goal, ended=STOPPED, spent=spending.stopped())
     searched = Space.of(space, study.runtime, known, seed, names) if known else checked
@@ -116,36 +109,6 @@ def _layers(study: "Study") -> dict[str, list[str]]:
     """By step, what can have a ratio or bits of its own."""
     structure = study.outline.structure("channel")
     return {"prune": [g.name for g in structure.groups] if structure else [], "quantize": study.outline.layers}
-
-
-def _prepared(study: "Study", budget: Budget, space: Space, report: Callable[..., None]) -> Sensitivity | None:
-    """What predictions go by, as far as a part of the time reaches."""
-
-    def until(share: float) -> Callable[..., None]:
-        def told(**facts: Any) -> None:
-            report(**{**facts, "share": min(1.0, budget.spent if budget.seconds else 0.0)})
-            if budget.seconds and budget.spent > share:
-                raise _Enough
-
-        return told
-
-    seconds = min(TABLE_MOST, TABLE_SHARE * budget.seconds) if budget.seconds else TABLE_MOST
-    if study.dataset.task == "classification":  # only its accuracy can be predicted, of all scores
-        with contextlib.suppress(_Enough):
-            tried = {near for bits in space.bits() for near in ((bits,) if bits in BITS else (bits - 1, bits + 1))}
-            bits = [width for width in BITS if width in tried]
-            sensitivity(study, report=until(UNTIL["sensitivity"]), bits=bits)
-        with contextlib.suppress(_Enough):
-            trying = float(budget.trials or seconds / 2)  # where trials are counted, a second for each
-            measure_probes(study, until(UNTIL["probes"]), trying, space.covers, space.importances())
-    with contextlib.suppress(_Enough):
-        if not table_of(study).rows:
-            measure_table(study, seconds, until(UNTIL["table"]))
-    return known_sensitivity(study)
-
-
-class _Enough(Exception):
-    """So much of the time was for this, and no more."""
 
 
 class Search:

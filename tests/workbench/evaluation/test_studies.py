@@ -210,7 +210,7 @@ def test_the_test_split_is_opened_by_the_score(regression):
 
 
 def test_a_search_goes_by_the_score(regression, monkeypatch):
-    monkeypatch.setattr("workbench.search.search.TABLE_MOST", 5.0)  # seconds of timing narrower models
+    monkeypatch.setattr("workbench.search.preparing.TABLE_MOST", 5.0)  # seconds of timing narrower models
     outcome = regression.search(["score", "size_bytes"], {"score_drop": 0.5}, budget="2 trials")
     assert outcome.front
     with pytest.raises(WorkbenchError, match="doesn't measure accuracy"):

@@ -257,7 +257,7 @@ def test_the_least_of_a_space_is_told_exactly_where_all_layers_are_cut_alike(bar
 
 def test_a_space_that_is_used_up_ends_the_search(study: Study) -> None:
     two = {"prune.ratio": 0.5, "prune": True, "prune.importance": "l2", "prune.scope": "layer", "prune.layers": [{}]}
-    two |= {"prune.round_to": 1, "distill": False}  # with Quantize, which was done already, or without
+    two |= {"prune.round_to": 1, "distill": False, "half": False}  # with Quantize, which was done already, or not
     found = study.search(["accuracy", "size_bytes"], budget=9, space=two)
     assert "nothing new was left to try" in found.ended
     assert [t.recipe for t in study.trials[2:]] == [Recipe([Prune(ratio=0.5)])]
@@ -266,7 +266,7 @@ def test_a_space_that_is_used_up_ends_the_search(study: Study) -> None:
 def test_what_another_process_does_during_a_search_is_learned_and_not_done_again(study: Study) -> None:
     """The one recipe that is left is carried out by a worker while the search looks at it."""
     two = {"prune.ratio": 0.5, "prune": True, "prune.importance": "l2", "prune.scope": "layer", "prune.layers": [{}]}
-    two |= {"prune.round_to": 1, "distill": False}
+    two |= {"prune.round_to": 1, "distill": False, "half": False}
     workers = LocalWorkers()
     outside: list[int] = []
 
