@@ -84,7 +84,7 @@ def main(
         "ours is",
         "reached by ours",
     )
-    within = f"smallest of {_told(limits)}" if limits else f"smallest within {100 * drop:g} points"
+    within = f"smallest within {_told(limits)}" if limits else f"smallest within {100 * drop:g} points"
     for column in (*columns, within):
         table.add_column(column)
     foreseen: list[str] = []
@@ -134,7 +134,8 @@ def _against(ours: Result | None, way: str, result: Result, scale: Scale, budget
         return "", ""
     goal, whole = result.volume(scale), Budget.of(budget).seconds or 1.0
     reached = next((p.seconds for p in ours.points if ours.volume(scale, p.seconds) >= goal), None)
-    return f"{ours.volume(scale) / goal - 1:+.1%}", "never" if reached is None else f"{reached / whole:.0%}"
+    more = f"{ours.volume(scale) / goal - 1:+.1%}" if goal else "of nothing"
+    return more, "never" if reached is None else f"{reached / whole:.0%}"
 
 
 def _linear(values: Sequence[float], goal: Goal, baseline: Metrics) -> list[float]:
