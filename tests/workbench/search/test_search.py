@@ -346,7 +346,13 @@ def test_bits_without_kernels_are_passed_over(study: Study) -> None:
 
 
 def test_what_is_only_simulated_is_not_tried_where_speed_is_asked_for(study: Study) -> None:
-    wishes = {"prune": False, "distill": False, "quantize.weight_bits": [4, 3], "quantize.simulate": [True]}
+    wishes = {
+        "prune": False,
+        "distill": False,
+        "half": False,
+        "quantize.weight_bits": [4, 3],
+        "quantize.simulate": [True],
+    }
     found = study.search(["accuracy", "latency"], budget=2, space=wishes)
     assert len(study.trials) == 2 and "nothing new was left to try" in found.ended
 
