@@ -29,7 +29,7 @@ def test_a_search_of_a_program_is_shown_and_from_the_page_a_trial_is_skipped_and
     page = opened.page
     work, find = page.locator(".wb-work"), page.locator(".wb-find")
     expect(page.locator(".wb-chosen-head")).to_contain_text("Trial 0:")
-    expect(work).to_contain_text("Nothing is running.")
+    expect(work).to_contain_text("No trial is running.")
     expect(work.get_by_role("button", name="Stop search")).to_be_hidden()
 
     recipe = Recipe([Prune()])
@@ -61,7 +61,7 @@ def test_a_search_of_a_program_is_shown_and_from_the_page_a_trial_is_skipped_and
     assert study.trial(trial).state == "cancelled" and not ended  # it goes on
 
     work.get_by_role("button", name="Stop search").click()
-    expect(work).to_contain_text("Nothing is running.")
+    expect(work).to_contain_text("No trial is running.")
     expect(find.get_by_text("Go on for 7 min 30 s")).to_be_visible()
     thread.join()
     assert ended == ["stopped by a page"]

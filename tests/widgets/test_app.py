@@ -225,5 +225,5 @@ def test_a_search_that_a_program_begins_is_seen_on_an_open_page_and_stopped_from
         shown(app.study, "search", work, options={"budget": "5 min"})
     assert heard and app.finding.selected_index == 0
     wait_until(lambda: not app.find.button.disabled)
-    assert app.work.text.value == "Nothing is running."
+    assert app.work.text.value == "No trial is running."
     assert "was stopped" in app.find.words.value

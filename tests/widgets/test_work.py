@@ -41,7 +41,7 @@ def bar(done: list[Job]) -> WorkBar:
 
 
 def test_at_first_nothing_runs_and_nothing_can_be_cancelled(bar):
-    assert bar.text.value == "Nothing is running."
+    assert bar.text.value == "No trial is running."
     assert bar.cancel.disabled
 
 
@@ -89,7 +89,7 @@ def test_a_search_has_the_bar_between_its_trials_with_a_way_to_it_and_a_stop_of_
     bar.stop_search.click()
     assert pressed == ["show", "stop"]
     bar.search(None)
-    assert (bar.text.value, bar.bar.layout.visibility) == ("Nothing is running.", "hidden")
+    assert (bar.text.value, bar.bar.layout.visibility) == ("No trial is running.", "hidden")
     assert bar.to_search.layout.display == bar.stop_search.layout.display == "none"
 
 
