@@ -6,7 +6,7 @@
 The study is prepared as the page does it; then recipes of Prune and Quantize without training are drawn at random, as
 they come: also those that ruin the model, of which `--steepest 0.35` as the highest ratio leaves few. Every trial is
 foreseen from what was known before it, so that the later half had at least as many trials to learn from as the first
-has. The trials are also told apart by what they keep of the accuracy. A prediction is timed from what is fitted already,
+has. Trials are also told apart by what they keep of the accuracy. A prediction is timed from what is fitted already,
 as a slider has it; fitting anew after a trial is timed apart.
 
 With `--in-memory` only accuracies are looked at, of so many validation samples and without files, and nothing is
