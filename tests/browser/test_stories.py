@@ -125,6 +125,7 @@ def test_two_people_on_one_server_see_each_others_trials_and_keep_their_own_knob
 def test_a_run_goes_on_after_the_page_was_loaded_again(opened: Visit, known: Study) -> None:
     page = opened.page
     before = len(known.trials)
+    expect(page.locator(".wb-gist:visible").first).to_have_text("50%")  # the knobs of the trial of the address
     page.get_by_role("button", name="Balanced").click()
     page.get_by_role("button", name="Run", exact=True).click()
     expect(page.locator(".wb-work")).to_contain_text("Distill: epoch")

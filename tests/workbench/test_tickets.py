@@ -158,9 +158,11 @@ shown(Study("lenet300", "mnist", path={str(path)!r}), "search", work, options={{
         theirs.result()
 
 
-def test_the_address_of_another_database_is_not_left_in_the_folder(study: Study) -> None:
+def test_the_address_of_another_database_is_not_left_in_the_folder(study: Study, tmp_path: Path) -> None:
     with pytest.raises(WorkbenchError, match="can't be kept"):
         study.search(budget=1, space=SPACE, storage="postgresql://me:secret@nowhere.invalid/history")
+    assert last_task(study, "search") is None  # it is refused before anything begins
+    study.search(budget=1, space=SPACE, storage=f"sqlite:///{tmp_path / 'secret.db'}")
     assert seen(study).options == {}
     assert not any(b"secret" in path.read_bytes() for path in (study.path / "tasks").glob("*.ticket.json"))
 
