@@ -1,5 +1,6 @@
 """The chosen trial elsewhere: in every runtime that is here, and with more threads and inputs in a call."""
 
+from functools import cached_property
 from html import escape
 from pathlib import Path
 
@@ -108,7 +109,7 @@ class Everywhere(Timed):
 
 
 class Elsewhere(w.VBox):
-    """The page of the chosen trial about runtimes, threads and batches.
+    """The page of the chosen trial about runtimes, threads and batches; it is made when somebody looks first.
 
     Parameters
     ----------
@@ -117,21 +118,42 @@ class Elsewhere(w.VBox):
     """
 
     def __init__(self, start: Start):
-        self.everywhere, self.grid = Everywhere(start), Timed(start, "grid", above=2)
+        self._start = start
+        self._trial: Trial | None = None
+        self._looked = False
         self.none = w.HTML(f"<p class='wb-hint'>{text('timed.none')}</p>")
-        super().__init__([self.none, self.everywhere, self.grid])
+        super().__init__([self.none])
+
+    @cached_property
+    def everywhere(self) -> Everywhere:
+        """The trial in every runtime."""
+        return Everywhere(self._start)
+
+    @cached_property
+    def grid(self) -> Timed:
+        """The trial by threads and inputs in a call."""
+        return Timed(self._start, "grid", above=2)
 
     def about(self, trial: Trial | None) -> None:
         """Be about a trial, or about none."""
-        for part in (self.everywhere, self.grid):
-            part.about(trial)
-            part.layout.display = "" if part.trial is not None else "none"
-        self.none.layout.display = "none" if self.grid.trial is not None else ""
+        self._trial = trial
+        if self._looked:
+            self._arrange()
 
     def look(self) -> None:
         """Somebody looks."""
+        if not self._looked:
+            self._looked = True
+            self.children = [self.none, self.everywhere, self.grid]
+            self._arrange()
         self.everywhere.look()
         self.grid.look()
+
+    def _arrange(self) -> None:
+        for part in (self.everywhere, self.grid):
+            part.about(self._trial)
+            part.layout.display = "" if part.trial is not None else "none"
+        self.none.layout.display = "none" if self.grid.trial is not None else ""
 
 
 def _key(trial: Trial | None) -> tuple[Path, int] | None:
