@@ -23,7 +23,7 @@ def test_each_class_is_in_the_table_the_first_five_without_another_click(shown, 
     rows = [[cell.text for cell in row] for row in recall.iter("tr") if row.find("td") is not None]
     assert rows == [list(row.values()) for row in study.compare(0, 1).class_table()]
     assert len(recall.find("div").findall(".//tbody/tr")) == 5
-    assert f"{rows[0][0]} changed most, {rows[0][2]} → {rows[0][3]}" in recall.find("summary").text
+    assert f"“{rows[0][0]}” changed most, {rows[0][2]} → {rows[0][3]}" in recall.find("summary").text
     assert len(confusion.findall(".//tbody/tr")) == 10
 
 
