@@ -1,7 +1,7 @@
 """Search against random search, a grid, and Optuna alone: the same model, machine, knobs and wall-clock budget.
 
     python benchmarks/search.py --model lenet5 --dataset mnist --budget "10 min" --seeds 0,1,2 --keep found
-    python benchmarks/search.py --budget "10 min" --limit accuracy_drop=0.01 --way ours --way random --keep found
+    python benchmarks/search.py --budget "10 min" --wish size_bytes --limit accuracy_drop=0.01 --keep found
 
 Each way has a study of its own. The hypervolume is that of all its trials, over accuracy, bytes and latency, between
 the baseline with 10 points of accuracy lost and the ideal: no accuracy lost, and a hundredth of bytes and latency, each
@@ -10,8 +10,8 @@ search had the hypervolume that a way ended with, as a share of the budget. The 
 norm, as torch-pruning does by default, trains an epoch and quantizes to int8. NNCF (where it is installed:
 `pip install nncf`) quantizes the baseline's file with accuracy control on the validation split, for one allowed drop
 after the other; its files are measured by the same functions. What our search measures for its predictions is part of
-its time. With `--limit`, the searches are told of it, and the last column is the one that counts: the smallest file
-that keeps all limits. At the end: how well our search foresaw its own trials.
+its time. With `--limit`, the searches are told of it, and of what to `--wish` for, and the last column is the one that
+counts: the smallest file that keeps all limits. At the end: how well our search foresaw its own trials.
 """
 
 import copy
@@ -63,6 +63,7 @@ def main(
     samples: Annotated[int, typer.Option(help="Training samples, for slow machines; 0 is all.")] = 0,
     drop: float = 0.01,
     limit: Annotated[list[str] | None, typer.Option(help="A limit, such as accuracy_drop=0.01; repeat.")] = None,
+    wish: Annotated[list[str] | None, typer.Option(help=f"What is searched for: {', '.join(OBJECTIVES)}.")] = None,
     ways: Annotated[list[str] | None, typer.Option("--way", help=f"Of: {', '.join(WAYS)}.")] = None,
     keep: Annotated[Path | None, typer.Option(help="A folder: what was found is kept, and not searched again.")] = None,
 ) -> None:
@@ -71,7 +72,7 @@ def main(
     if samples:
         data = replace(data, train=data.train.take(slice(samples)), test=None)
     limits = {name: number(name, value) for name, value in map(knob_value, limit or [])}
-    wished = Goal.named(OBJECTIVES, limits)
+    wished = Goal.named(wish or OBJECTIVES, limits)
     table = Table(title=f"{model} on {dataset}, {budget} each, {len(data.train):,} training samples")
     columns = (
         "seed",
@@ -161,7 +162,8 @@ def _kept(
     """What was found before, else what is found now."""
     if keep is None:
         return _searched(way, model, data, budget, seed, drop, wished)
-    parts = (model, data.name, len(data.train), budget, *filter(None, [_told(wished.limits)]), way, seed)
+    wishes = [] if wished.objectives == OBJECTIVES else wished.objectives
+    parts = (model, data.name, len(data.train), budget, *wishes, *filter(None, [_told(wished.limits)]), way, seed)
     name = " ".join(map(str, parts)).replace(" ", "-")
     file = keep / f"{name}.json"
     if not file.exists():
@@ -175,13 +177,13 @@ def _searched(way: str, model: str, data: Dataset, budget: str, seed: int, drop:
     study = Study(model, data, path=Path(tempfile.mkdtemp(), way.replace(" ", "-")))
     baseline = study.baseline.metrics
     assert baseline is not None
-    goal = Goal.of(wished.objectives, wished.limits, baseline)
+    goal = Goal.of(OBJECTIVES, wished.limits, baseline)  # by which all are judged, whatever is searched for
     if way == NNCF:
         found = Result(baseline=baseline, points=_nncf(study, goal, Budget.of(budget)))
     elif way == GRID:
         found = Result(baseline=baseline, points=_grid(study, goal, Budget.of(budget), seed))
     else:
-        outcome = search(study, goal.objectives, goal.limits, budget, seed=seed, **WAYS[way])  # type: ignore[arg-type]
+        outcome = search(study, wished.objectives, goal.limits, budget, seed=seed, **WAYS[way])  # type: ignore[arg-type]
         found = Result(baseline=baseline, points=_points(study, goal, [p.seconds for p in outcome.history[1:]]))
         found.foreseen = [c.sentence() for c in study.calibration()] if way == OURS else []
     typer.echo(

@@ -82,8 +82,7 @@ class Foresight:
         Parameters
         ----------
         seconds : float
-            For probes along the ratio and for the table of speeds, both of which grow with it; the rest is measured
-            in any case.
+            For probes along the ratio, and as many for the table of speeds; the rest is measured in any case.
         on_progress : callable, optional
             As in `run`. What a cancelled measurement found is kept.
         """

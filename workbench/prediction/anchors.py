@@ -84,7 +84,7 @@ def anchors_of(study: "Study") -> Anchors | None:
     return Anchors(study, **chosen[0]) if chosen else None
 
 
-def choose_anchors(study: "Study", observed: Sequence[Sequence[int]]) -> None:
+def choose_anchors(study: "Study", observed: Sequence[Sequence[int]], among: Sequence[int] | np.ndarray) -> None:
     """Choose them once for each study, by what was observed of all samples; none where the model takes too long.
 
     Parameters
@@ -92,13 +92,15 @@ def choose_anchors(study: "Study", observed: Sequence[Sequence[int]]) -> None:
     study : Study
     observed : sequence of sequence of int
         The probability of the right class of each sample in per mille, one row for each changed model.
+    among : sequence of int
+        Which of the validation split these samples are.
     """
     path, macs = study.path / "prediction" / "anchors.jsonl", study.outline.whole_size.macs
     count = min(MOST, int(MACS / max(1, macs)))
     if any(lines.read(path)) or count < FEWEST or len(observed) < ENOUGH:
         return
     samples, weights = clustered(np.array(observed) / 1000, count)
-    lines.append(path, {"samples": samples, "weights": weights})
+    lines.append(path, {"samples": [int(among[sample]) for sample in samples], "weights": weights})
 
 
 def clustered(observed: np.ndarray, count: int) -> tuple[list[int], list[float]]:

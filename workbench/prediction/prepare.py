@@ -18,7 +18,7 @@ def prepare(study: "Study", seconds: float, report: Callable[..., None] = lambda
     ----------
     study : Study
     seconds : float
-        For probes along the ratio and for the table, one half each; what comes before is measured in any case.
+        For probes along the ratio, and as many for the table; what comes before is measured in any case.
     report : callable
         Told of the progress; may raise `Cancelled`.
     """
@@ -32,6 +32,6 @@ def prepare(study: "Study", seconds: float, report: Callable[..., None] = lambda
 
     if study.dataset.task == "classification":  # only its accuracy can be predicted, of all scores
         sensitivity(study, report=part(0))
-        measure_probes(study, part(1), seconds / 2)
-    measure_table(study, seconds / 2, part(2))
+        measure_probes(study, part(1), seconds)
+    measure_table(study, seconds, part(2))
     report(share=1.0, message="Predictions are ready")

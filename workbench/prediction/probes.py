@@ -14,6 +14,7 @@ from workbench.carry_out import context_of
 from workbench.errors import WorkbenchError
 from workbench.layout import channels_last
 from workbench.prediction.anchors import choose_anchors
+from workbench.prediction.balanced import balanced
 from workbench.prediction.families import explored, families
 from workbench.prediction.prospect import COSTLY, follow
 from workbench.pruning.plan import replay
@@ -41,12 +42,16 @@ class Probe:
     right, samples : int
     sure : tuple of int
         The probability of the right class of each sample, in per mille; () where an earlier version tried it.
+    balanced : bool
+        Whether the samples are those of `workbench.prediction.balanced`, and not the first ones, as in an earlier
+        version.
     """
 
     recipe: dict
     right: int
     samples: int
     sure: tuple[int, ...] = ()
+    balanced: bool = False
 
 
 class Probes:
@@ -89,19 +94,20 @@ def probe(study: "Study", recipe: Recipe, samples: int = SAMPLES) -> Probe:
         As the steps do.
     """
     bare, split = without_training(recipe), study.dataset.validation
+    chosen = balanced(study, samples)
     work = Work(copy.deepcopy(study.module))
     with threads(1):
         for place, step in enumerate(bare):
             torch.manual_seed(recipe.seed)
             if place or not _quickly_pruned(study, work, step):
                 step.apply(work, context_of(study, recipe.seed))
-        inputs = torch.from_numpy(study.dataset.prepare(split.inputs[:samples]))
+        inputs = torch.from_numpy(study.dataset.prepare(split.inputs[chosen]))
         with rounded_inputs(work.module, work.activations):
             channels_last(work.module.float(), inputs)
             answers = logits(work.module, inputs)
-    labels = torch.from_numpy(split.labels[:samples]).long()
+    labels = torch.from_numpy(split.labels[chosen]).long()
     sure = (1000 * answers.softmax(1).gather(1, labels[:, None])).nan_to_num().round().int().flatten().tolist()
-    return Probe(bare.to_dict(), int((answers.argmax(1) == labels).sum()), len(labels), tuple(sure))
+    return Probe(bare.to_dict(), int((answers.argmax(1) == labels).sum()), len(labels), tuple(sure), True)
 
 
 def _quickly_pruned(study: "Study", work: Work, step: Step) -> bool:
@@ -161,7 +167,9 @@ def measure_probes(
         Of the families; all that are quick to compute, if left out.
     """
     known = _probed(study, report, seconds, wanted, importances)
-    choose_anchors(study, [found.sure for found in known.found.values() if len(found.sure) == found.samples])
+    among = balanced(study, SAMPLES)
+    observed = [found.sure for found in known.found.values() if found.balanced and found.samples == len(among)]
+    choose_anchors(study, observed, among)
     return known
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from workbench.errors import WorkbenchError
+from workbench.prediction.balanced import balanced
 from workbench.prediction.probes import probe
 from workbench.recipe import Recipe
 from workbench.sensitivity_scan import SAMPLES, logits, sensitivity
@@ -61,5 +62,6 @@ def accuracy_aware(
 def _unchanged(study: "Study") -> float:
     """The accuracy of the model as it is, on the samples of a probe."""
     split = study.dataset.validation
-    inputs = torch.from_numpy(study.dataset.prepare(split.inputs[:SAMPLES]))
-    return float((logits(study.module, inputs).argmax(1).numpy() == split.labels[:SAMPLES]).mean())
+    chosen = balanced(study, SAMPLES)
+    inputs = torch.from_numpy(study.dataset.prepare(split.inputs[chosen]))
+    return float((logits(study.module, inputs).argmax(1).numpy() == split.labels[chosen]).mean())

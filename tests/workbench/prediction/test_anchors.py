@@ -22,7 +22,7 @@ def study(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Study:
 @pytest.fixture(scope="module")
 def anchors(study: Study) -> Anchors:
     observed = np.random.default_rng(0).integers(0, 1000, (ENOUGH, 200)).tolist()
-    choose_anchors(study, observed)
+    choose_anchors(study, observed, range(0, 400, 2))
     found = anchors_of(study)
     assert found is not None
     return found
@@ -75,20 +75,20 @@ def test_what_was_kept_is_not_computed_again(study, anchors, monkeypatch):
 
 
 def test_they_are_chosen_once_for_a_study(study, anchors):
-    choose_anchors(study, np.zeros((ENOUGH, 200), int).tolist())
+    choose_anchors(study, np.zeros((ENOUGH, 200), int).tolist(), range(200))
     assert anchors_of(study).samples == anchors.samples
 
 
 def test_there_are_none_before_enough_was_observed(digits: Dataset, tmp_path: Path):
     study = Study("lenet300", digits, path=tmp_path)
-    choose_anchors(study, np.zeros((ENOUGH - 1, 200), int).tolist())
+    choose_anchors(study, np.zeros((ENOUGH - 1, 200), int).tolist(), range(200))
     assert anchors_of(study) is None
 
 
 def test_there_are_none_for_a_model_that_takes_long(study, monkeypatch, tmp_path: Path):
     monkeypatch.setattr("workbench.prediction.anchors.MACS", 1e6)
     other = Study("lenet5", study.dataset, path=tmp_path)
-    choose_anchors(other, np.random.default_rng(0).integers(0, 1000, (ENOUGH, 200)).tolist())
+    choose_anchors(other, np.random.default_rng(0).integers(0, 1000, (ENOUGH, 200)).tolist(), range(200))
     assert anchors_of(other) is None
 
 

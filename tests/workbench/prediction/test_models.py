@@ -38,9 +38,23 @@ def test_latency_finds_the_padding_and_the_overhead() -> None:
     widths = np.random.default_rng(0).integers(4, 65, (24, 2))
     models = [layers(*pair) for pair in widths.tolist()]
     model = LatencyModel.fitted(WHOLE, models, [sure(padded_share(m)) for m in models])
-    assert model is not None and model.padding == 16
+    assert model is not None and (model.multiple, model.padded) == (16, True)
     for pair in ((20, 40), (33, 33), (64, 8)):
         assert model.share(layers(*pair)).value == pytest.approx(padded_share(layers(*pair)), rel=0.02)
+
+
+def test_latency_finds_that_odd_channels_take_another_way() -> None:
+    def share(some: tuple[LayerSize, ...]) -> float:
+        odd = [x.outputs % 8 > 0 or (x.inputs > 3 and x.inputs % 8 > 0) for x in some]
+        took = sum(x.macs * (2.0 if slow else 0.5) for x, slow in zip(some, odd, strict=True))
+        return 0.1 + 0.9 * took / sum(x.macs for x in WHOLE)
+
+    generator = np.random.default_rng(0)
+    widths = [*(8 * generator.integers(1, 9, (10, 2))).tolist(), *generator.integers(4, 65, (10, 2)).tolist()]
+    model = LatencyModel.fitted(WHOLE, [layers(*pair) for pair in widths], [sure(share(layers(*p))) for p in widths])
+    assert model is not None and (model.multiple, model.padded) == (8, False)
+    for pair in ((24, 40), (25, 40), (40, 41), (33, 33)):
+        assert model.share(layers(*pair)).value == pytest.approx(share(layers(*pair)), rel=0.02)
 
 
 def test_nine_in_ten_latencies_lie_in_their_interval() -> None:

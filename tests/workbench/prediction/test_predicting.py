@@ -28,6 +28,7 @@ from workbench.energy import macs_by_width
 from workbench.estimates import Estimate
 from workbench.macs import count_macs, layer_macs
 from workbench.models import fresh_model
+from workbench.prediction.balanced import balanced
 from workbench.prediction.base import Prediction
 from workbench.prediction.calibration import Calibration
 from workbench.prediction.outline import Outline
@@ -344,6 +345,13 @@ def test_a_probe_by_known_scores_is_that_of_the_step(scope: str, ready: Study) -
     assert found.right / found.samples == pytest.approx(
         accuracy(work.module, ready.dataset, ready.dataset.validation.take(slice(found.samples))), abs=2e-3
     )
+
+
+def test_a_probe_is_judged_on_samples_that_stand_for_all(ready: Study) -> None:
+    split, chosen = ready.dataset.validation, balanced(ready, 60)
+    found = probe(ready, Recipe(), samples=60)
+    assert found.balanced and found.samples == 60
+    assert found.right == (ready.baseline.answers()[chosen] == split.labels[chosen]).sum()
 
 
 def test_preparing_again_measures_nothing_anew(ready: Study) -> None:
