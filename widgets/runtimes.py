@@ -1,4 +1,4 @@
-"""The chosen trial elsewhere: in every runtime that is here, and with more threads and inputs in a call."""
+"""The chosen trial elsewhere: in every runtime that is here, with more threads and inputs in a call, and sparsely."""
 
 from functools import cached_property
 from html import escape
@@ -109,7 +109,7 @@ class Everywhere(Timed):
 
 
 class Elsewhere(w.VBox):
-    """The page of the chosen trial about runtimes, threads and batches; it is made when somebody looks first.
+    """The page of the chosen trial about runtimes, threads, batches and zeros; it is made when somebody looks first.
 
     Parameters
     ----------
@@ -134,6 +134,11 @@ class Elsewhere(w.VBox):
         """The trial by threads and inputs in a call."""
         return Timed(self._start, "grid", above=2)
 
+    @cached_property
+    def crossovers(self) -> Timed:
+        """From how many zeros on the trial's layers are faster if they skip them."""
+        return Timed(self._start, "crossovers", above=1)
+
     def about(self, trial: Trial | None) -> None:
         """Be about a trial, or about none."""
         self._trial = trial
@@ -144,13 +149,16 @@ class Elsewhere(w.VBox):
         """Somebody looks."""
         if not self._looked:
             self._looked = True
-            self.children = [self.none, self.everywhere, self.grid]
+            self.children = [self.none, *self._parts()]
             self._arrange()
-        self.everywhere.look()
-        self.grid.look()
+        for part in self._parts():
+            part.look()
+
+    def _parts(self) -> tuple[Timed, ...]:
+        return self.everywhere, self.grid, self.crossovers
 
     def _arrange(self) -> None:
-        for part in (self.everywhere, self.grid):
+        for part in self._parts():
             part.about(self._trial)
             part.layout.display = "" if part.trial is not None else "none"
         self.none.layout.display = "none" if self.grid.trial is not None else ""

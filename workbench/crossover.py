@@ -1,8 +1,9 @@
 """From how many zeros on a sparse product beats the dense one: measured on this machine, for each shape of a layer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -13,6 +14,9 @@ from workbench.pruning.squares import pooled, spread
 from workbench.pruning.weights import Goal
 from workbench.sparse_layers import SparseConv, SparseLinear
 from workbench.threads import threads as with_threads
+
+if TYPE_CHECKING:
+    from workbench.questions import Answer
 
 SHARES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)  # of zeros
 SECONDS = 0.5  # for each share
@@ -90,6 +94,31 @@ class Crossover:
         )
         setting = f"batch {self.batch}, {self.threads} thread{'s' * (self.threads > 1)}"
         return f"On this machine, for {self.shape} ({setting}), sparse computation {where} ({told})."
+
+    def row(self) -> dict[str, str]:
+        """The shape, from where on it pays, and how many times faster it is with each share of zeros."""
+        pays = "never" if self.share is None else f"{self.share:.0%}"
+        return {
+            "layer": str(self.shape).removeprefix("a "),
+            "pays from": pays,
+            **{f"{share:.0%}": f"{e.value:.2f}x" for share, e in sorted(self.points)},
+        }
+
+
+def answer(found: "Sequence[Crossover]") -> "Answer":
+    """As a page shows it: for how many shapes it pays, and a row for each."""
+    from workbench.questions import Answer
+
+    if not found:
+        return Answer(["No layer of this model can be computed sparsely: none is linear or a plain convolution."], [])
+    paying = [one.share for one in found if one.share is not None]
+    most = max(share for one in found for share, _ in one.points)
+    if not paying:
+        told = f"Here zeros pay for no shape of layer, up to {most:.0%} of them."
+    else:
+        shapes = f"{len(paying)} of {len(found)} shapes of layers"
+        told = f"Here zeros pay for {shapes}, at the earliest from {min(paying):.0%}."
+    return Answer([told], [one.row() for one in found])
 
 
 @cache

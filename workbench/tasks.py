@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from workbench import tickets
+from workbench.crossover import answer
 from workbench.errors import Cancelled, WorkbenchError, lookup
 from workbench.questions import EXPORTED, Answer, keep
 from workbench.storage import alive
@@ -59,6 +60,11 @@ def grid(study: "Study", told: Told, number: int) -> dict[str, Any]:
     return _kept(study, number, "grid", study.grid(number, on_progress=told).answer())
 
 
+def crossovers(study: "Study", told: Told, number: int) -> dict[str, Any]:
+    """From how many zeros on each shape of a trial's layers is faster sparse; the answer is kept with the trial."""
+    return _kept(study, number, "crossovers", answer(study.crossovers(number, on_progress=told)))
+
+
 def _kept(study: "Study", number: int, question: str, answer: Answer) -> dict[str, Any]:
     keep(study, number, question, answer)
     return {"sentences": answer.sentences}
@@ -68,7 +74,7 @@ FASTEST = "fastest"  # the folder, among a trial's exports, of the file that is 
 VIEWS = ("accuracy", "output error")
 """Of sensitivity: what its figures say."""
 TASKS: dict[str, Callable[..., dict[str, Any]]] = {
-    task.__name__: task for task in (prepare, search, sensitivity, runtimes, grid)
+    task.__name__: task for task in (prepare, search, sensitivity, runtimes, grid, crossovers)
 }
 
 

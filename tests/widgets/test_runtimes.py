@@ -66,7 +66,7 @@ def page(mine: Study, started: Started) -> Elsewhere:
 
 def test_nothing_is_timed_before_somebody_asks(page: Elsewhere, started: Started) -> None:
     assert started.asked == []
-    for part in (page.everywhere, page.grid):
+    for part in (page.everywhere, page.grid, page.crossovers):
         assert part.go.layout.display == "" and part.at_work.layout.display == "none"
 
 
@@ -98,6 +98,17 @@ def test_a_page_that_is_opened_later_shows_what_was_found(mine: Study, started: 
     page.look()
     assert "3.10x" in page.everywhere.shown.value and "3.10x" not in page.grid.shown.value
     assert started.asked == []
+
+
+def test_where_zeros_pay_is_shown_for_the_layers_of_the_trial(page: Elsewhere, started: Started, mine: Study) -> None:
+    keep(mine, 0, "crossovers", Answer(["Here zeros pay for none."], [{"layer": "a layer", "pays from": "never"}]))
+    page.about(None)
+    page.about(mine.baseline)
+    page.look()
+    assert "Here zeros pay for none." in page.crossovers.shown.value
+    assert "<td>never</td>" in page.crossovers.shown.value
+    page.crossovers.go.click()
+    assert started.asked == [("crossovers", {"number": 0})]
 
 
 def test_it_can_be_stopped_and_begun_again(page: Elsewhere, started: Started, mine: Study, wait_until: Any) -> None:

@@ -22,6 +22,7 @@ from workbench.agreement import Agreement
 from workbench.best import Best, Tried
 from workbench.causes.base import Case
 from workbench.causes.limits import above_roofline, bounds, less_efficient, poor_kernels, slowest_layers, small_layers
+from workbench.crossover import Crossover, Shape, answer
 from workbench.disk import REFUSED as REFUSED_BY_DISK
 from workbench.disk import writing
 from workbench.energy import Energy
@@ -243,6 +244,17 @@ def test_threads_and_inputs_at_once_are_chinese(ratio: Estimate | None):
         assert figures(told) <= figures(said(told))
     assert left_over("2 threads, batch 16") == []
     assert left_over(Best([Tried("torch", "2", ONE)], "torch", None, 1, 1, busy).choice(), "eager") == []
+
+
+@pytest.mark.parametrize(
+    "speed", [Estimate(value=2.0, low=1.9, high=2.1), Estimate(value=0.5, low=0.4, high=0.6), None]
+)
+def test_from_how_many_zeros_on_it_pays_is_chinese(speed: Estimate | None):
+    shapes = [Shape((8, 8), (8,)), Shape((8, 8, 3, 3), (8, 4, 4), block=4)] if speed else []
+    answered = answer([Crossover(shape, 1, 1, ((0.9, speed),)) for shape in shapes])  # type: ignore[arg-type]
+    for told in [*answered.sentences, *(row["layer"] for row in answered.table)]:
+        assert left_over(told) == [], said(told)
+        assert figures(told) <= figures(said(told))
 
 
 def test_why_a_runtime_was_left_out_of_a_real_choice_is_chinese(study: Study):

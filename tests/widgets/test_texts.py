@@ -25,6 +25,7 @@ MADE = (
 ENGINE = ("verdict.", "goal.", "knob.", "score.", "column.", "cell.")
 MADE = (
     *MADE,
+    "crossovers.",
     "find.",
     "foreseen.",
     "grid.",

@@ -139,3 +139,17 @@ def test_the_threads_and_inputs_of_a_trial_are_kept_with_it(study: Study) -> Non
     table = kept(study, number, "grid").table
     assert {(row["threads"], row["inputs at once"]) for row in table} >= {("1", "1"), ("1", "16")}
     assert all(float(row["ms"].split()[0]) > 0 for row in table)
+
+
+def test_from_how_many_zeros_on_layers_are_faster_is_kept_with_the_trial(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workbench.crossover.SECONDS", 0.02)
+    number = study.baseline.number
+    told: list[dict] = []
+    carry_out_task(study, "crossovers", {"number": number}, told.append)
+    answer = kept(study, number, "crossovers")
+    shapes = study.crossovers(number)
+    assert [row["layer"] for row in answer.table] == [str(one.shape).removeprefix("a ") for one in shapes]
+    assert all({"50%", "99%", "pays from"} <= set(row) for row in answer.table)
+    assert answer.sentences[0].startswith("Here zeros pay for ") and len(told) == len(shapes) + 1

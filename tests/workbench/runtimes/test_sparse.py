@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from workbench import Prune, Recipe, Study, WorkbenchError
-from workbench.crossover import Crossover, Shape, crossover
+from workbench.crossover import Crossover, Shape, answer, crossover
 from workbench.estimates import Estimate
 from workbench.runtimes import RUNTIMES
 from workbench.sparse_layers import SparseConv, SparseLinear, load_sparse
@@ -174,3 +174,15 @@ def test_the_curve_is_measured_on_this_machine(shape, monkeypatch):
     assert found.sentence().startswith(f"On this machine, for {shape}")
     assert crossover(shape) is found
     crossover.cache_clear()
+
+
+def test_curves_are_told_as_a_table_with_the_least_share_that_pays() -> None:
+    slow, fast = (
+        Crossover(Shape((8, n), (n,)), 1, 1, ((0.5, SLOWER), (0.9, e))) for n, e in ((8, SLOWER), (9, FASTER))
+    )
+    told = answer([slow, fast])
+    assert told.sentences == ["Here zeros pay for 1 of 2 shapes of layers, at the earliest from 90%."]
+    assert [row["pays from"] for row in told.table] == ["never", "90%"]
+    assert told.table[0]["50%"] == f"{SLOWER.value:.2f}x" and told.table[1]["layer"] == "8x9 linear layer on 9"
+    assert answer([slow]).sentences == ["Here zeros pay for no shape of layer, up to 90% of them."]
+    assert "No layer" in answer([]).sentences[0] and answer([]).table == []
