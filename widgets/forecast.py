@@ -13,9 +13,12 @@ from widgets.said import said
 from widgets.texts import text
 from workbench import Cancelled, Recipe, Study, WorkbenchError
 from workbench.metrics import bytes_text
-from workbench.tasks import Task
+from workbench.steps.finetune import Training
+from workbench.tasks import TASKS, Task
+from workbench.tickets import running
 
 PAUSE = 0.01  # seconds that the knobs rest before it is worth computing
+REST = 1.0  # seconds that they rest before the recipe itself is tried on some samples
 SETTLE = 2.0  # seconds that the page has to appear, before the first prediction imports what it needs
 ROUGH = 0.02  # share of the bytes from which on their interval is told, too
 LOOK = 0.3  # seconds between two looks at the progress
@@ -25,6 +28,8 @@ Point = dict[str, Any] | None
 
 class Forecast(w.VBox):
     """The prediction for the recipe that the knobs stand for; computed in a thread, the newest recipe only.
+
+    Where the knobs rest, the recipe itself is tried on some samples, if that is quick and no trial runs.
 
     Parameters
     ----------
@@ -82,6 +87,25 @@ class Forecast(w.VBox):
                 self.words.value = words
                 self._offer(not known)
                 self._on_point(point)
+                if asked and point and not self._wake.wait(timeout=REST):
+                    self._look(*asked)
+
+    def _look(self, study: Study, recipe: Recipe) -> None:
+        """Try the recipe itself on some samples, where that takes a second and disturbs no measurement."""
+        try:
+            busy = any(trial.state in ("waiting", "running") for trial in study.trials)
+            if busy or any(running(study, name) for name in TASKS) or not study.predict(recipe).quick:
+                return
+            study.predict(recipe, look=True)
+            words, point, _ = forecast(study, recipe)
+        except WorkbenchError:  # a trial will say why
+            return
+        except Exception:  # as above
+            log.exception("the look failed")
+            return
+        if self._asked == (study, recipe):
+            self.words.value = words
+            self._on_point(point)
 
     def _offer(self, needed: bool) -> None:
         self.ready.layout.display = "" if needed or self._task is not None else "none"
@@ -136,7 +160,9 @@ def forecast(study: Study, recipe: Recipe) -> tuple[str, Point, bool]:
         told.insert(0, f"{p.accuracy.value:.1%} [{p.accuracy.low:.1%}, {p.accuracy.high:.1%}]")
     if p.speedup:
         told.append(text("forecast.speed", ratio=f"{p.speedup.value:.1f}"))
-    words, notes = text("forecast", told=", ".join(told)), escape(" ".join(map(said, p.notes)), quote=True)
+    tried = p.looked and not any(isinstance(step, Training) for step in recipe)
+    words = text("forecast.tried" if tried else "forecast", told=", ".join(told))
+    notes = escape(" ".join(map(said, p.notes)), quote=True)
     shown = f'<span title="{notes}">{words}{" *" if notes else ""}</span>'
     shown += "".join(f"<p class='wb-hint'>{escape(said(warning))}</p>" for warning in p.warnings)
     if not p.accuracy:

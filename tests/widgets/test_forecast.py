@@ -9,7 +9,7 @@ import pytest
 
 from widgets.forecast import Forecast, Point, forecast
 from widgets.texts import text
-from workbench import Cancelled, Prune, Quantize, Recipe, Study, WorkbenchError
+from workbench import Cancelled, Dataset, Finetune, Prune, Quantize, Recipe, Study, WorkbenchError
 from workbench.tasks import Task
 
 HALF = Recipe([Prune(ratio=0.5), Quantize()])
@@ -84,3 +84,46 @@ def test_without_a_recipe_it_is_silent(study: Study) -> None:
     panel.ask(study, Recipe())
     eventually(lambda: panel.ready.layout.display == "none")
     assert panel.words.value == ""
+
+
+@pytest.fixture(scope="module")
+def prepared(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    study = Study("lenet300", digits, path=tmp_path_factory.mktemp("studies") / "lenet300")
+    study.prepare_predictions(seconds=0)
+    return study
+
+
+def test_where_the_knobs_rest_the_recipe_is_tried_on_some_samples(prepared: Study) -> None:
+    recipe, points = Recipe([Prune(ratio=0.37, importance="l1")]), []  # type: ignore[var-annotated]
+    panel = Forecast(points.append, Asked())
+    panel.ask(prepared, recipe)
+    eventually(lambda: panel.words.value.count("Predicted: "))
+    eventually(lambda: panel.words.value.count("Predicted, tried on some samples: "))
+    before, after = points[0], points[-1]
+    looked = prepared.predict(recipe)
+    assert looked.looked and not looked.quick and after["accuracy"] == looked.accuracy.value  # type: ignore[union-attr]
+    assert after["accuracy_high"] - after["accuracy_low"] < before["accuracy_high"] - before["accuracy_low"]
+
+
+@pytest.mark.parametrize("what", ["a task", "a trial"])
+def test_while_anything_is_measured_nothing_is_tried_beside_it(prepared: Study, what: str, monkeypatch) -> None:
+    monkeypatch.setattr("widgets.forecast.REST", 0.05)
+    recipe = Recipe([Prune(ratio={"a trial": 0.43, "a task": 0.47}[what], importance="l1")])
+    if what == "a trial":
+        prepared.storage.add(recipe.to_dict(), recipe.hash)
+    else:
+        monkeypatch.setattr("widgets.forecast.running", lambda study, name: name == "search")
+    panel = Forecast(lambda point: None, Asked())
+    panel.ask(prepared, recipe)
+    eventually(lambda: panel.words.value.count("Predicted: "))
+    time.sleep(0.5)
+    assert panel.words.value.count("Predicted: ") and prepared.predict(recipe).quick
+
+
+def test_what_trains_or_takes_long_is_not_tried(prepared: Study, monkeypatch) -> None:
+    assert prepared.predict(Recipe([Prune(ratio=0.53)])).quick
+    assert not prepared.predict(Recipe([Prune(ratio=0.53), Finetune()])).quick
+    assert not prepared.predict(Recipe([Prune(ratio=0.53, importance="ablation")])).quick
+    assert not prepared.predict(Recipe([Prune(ratio=0.3)])).quick  # a probe did
+    monkeypatch.setattr("workbench.prediction.predictor.QUICK", 1e6)
+    assert not prepared.predict(Recipe([Prune(ratio=0.53)])).quick

@@ -35,6 +35,8 @@ class Prediction(BaseModel):
         Whether what predictions go by was measured, so that measuring it tells no more of this recipe.
     looked : bool
         Whether its accuracy is of this very recipe, tried on some samples without its trainings.
+    quick : bool
+        Whether to look at it (`look=True`) would take about a second, and tell its accuracy better.
     """
 
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
@@ -50,6 +52,7 @@ class Prediction(BaseModel):
     warnings: list[str] = []
     prepared: bool = False
     looked: bool = False
+    quick: bool = False
 
     def sentence(self) -> str:
         """The prediction in a line: what it says of accuracy, size and speed, each with its interval."""

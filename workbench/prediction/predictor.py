@@ -18,14 +18,14 @@ from workbench.prediction.curves import Curves, single
 from workbench.prediction.latency import LatencyModel
 from workbench.prediction.outline import LayerSize, Size
 from workbench.prediction.probes import probe, probes_of
-from workbench.prediction.prospect import Prospect, follow
+from workbench.prediction.prospect import COSTLY, Prospect, follow
 from workbench.prediction.recovery import Recovery
 from workbench.prediction.sizes import by_arithmetic, by_files, by_trials
 from workbench.prediction.table import table_of
 from workbench.prediction.warnings import odd_widths, slower, temperature
 from workbench.recipe import Recipe
 from workbench.sensitivity import Sensitivity
-from workbench.sensitivity_scan import known_sensitivity
+from workbench.sensitivity_scan import SAMPLES, known_sensitivity
 from workbench.steps import Prune
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from workbench.trial import Trial
 
 FEWEST = 3  # of what was tried must prune the same kind of units, for anything to be said of accuracy
+QUICK = 1e11  # multiply-accumulates of a look: about a second of one processor
 KINDS = {"mlp": "channel", "n:m": "weight"}
 
 
@@ -110,6 +111,7 @@ class Predictor:
             warnings=self._warnings(recipe, prospect, share),
             prepared=self.prepared,
             looked=self.probes.of(recipe) is not None,
+            quick=self._quick(recipe, prospect),
         )
 
     @property
@@ -124,6 +126,15 @@ class Predictor:
         if share is not None and model is not None and len(recipe):
             found += [*slower(share), *odd_widths(prospect, model.share)]
         return found
+
+    def _quick(self, recipe: Recipe, prospect: Prospect) -> bool:
+        """Whether a look is worth it, and takes no longer than about a second."""
+        if self._untrained is None or prospect.epochs or prospect.fresh or not len(recipe):
+            return False
+        if any(isinstance(step, Prune) and step.importance in COSTLY for step in recipe):
+            return False
+        known = self.probes.of(recipe) is not None or self._curves.tried(prospect) is not None
+        return not known and self.whole.macs * SAMPLES <= QUICK
 
     def look(self, recipe: Recipe) -> Prediction:
         """As `predict`, after the recipe without its trainings was tried on some samples: about a second, once.
