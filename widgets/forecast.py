@@ -14,8 +14,7 @@ from widgets.texts import text
 from workbench import Cancelled, Recipe, Study, WorkbenchError
 from workbench.metrics import bytes_text
 from workbench.steps.finetune import Training
-from workbench.tasks import TASKS, Task
-from workbench.tickets import running
+from workbench.tasks import Task, any_running
 
 PAUSE = 0.01  # seconds that the knobs rest before it is worth computing
 REST = 1.0  # seconds that they rest before the recipe itself is tried on some samples
@@ -94,7 +93,7 @@ class Forecast(w.VBox):
         """Try the recipe itself on some samples, where that takes a second and disturbs no measurement."""
         try:
             busy = any(trial.state in ("waiting", "running") for trial in study.trials)
-            if busy or any(running(study, name) for name in TASKS) or not study.predict(recipe).quick:
+            if busy or any_running(study) or not study.predict(recipe).quick:
                 return
             study.predict(recipe, look=True)
             words, point, _ = forecast(study, recipe)

@@ -194,6 +194,11 @@ def last_task(study: "Study", name: str) -> TaskElsewhere | None:
     return TaskElsewhere(study, name) if ticket_of(study, name) else None
 
 
+def any_running(study: "Study") -> bool:
+    """Whether a task of the study waits or runs, in whichever process."""
+    return any(tickets.running(study, name) for name in TASKS)
+
+
 def begin(study: "Study", name: str, options: dict[str, Any] | None = None) -> None:
     """Forget an earlier task of that name; raises `WorkbenchError` if there is no such task."""
     lookup(TASKS, name, "task")

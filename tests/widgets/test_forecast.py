@@ -10,7 +10,8 @@ import pytest
 from widgets.forecast import Forecast, Point, forecast
 from widgets.texts import text
 from workbench import Cancelled, Dataset, Finetune, Prune, Quantize, Recipe, Study, WorkbenchError
-from workbench.tasks import Task
+from workbench.tasks import Task, begin
+from workbench.tickets import end, ticket_of
 
 HALF = Recipe([Prune(ratio=0.5), Quantize()])
 
@@ -112,12 +113,14 @@ def test_while_anything_is_measured_nothing_is_tried_beside_it(prepared: Study, 
     if what == "a trial":
         prepared.storage.add(recipe.to_dict(), recipe.hash)
     else:
-        monkeypatch.setattr("widgets.forecast.running", lambda study, name: name == "search")
+        begin(prepared, "search")
     panel = Forecast(lambda point: None, Asked())
     panel.ask(prepared, recipe)
     eventually(lambda: panel.words.value.count("Predicted: "))
     time.sleep(0.5)
     assert panel.words.value.count("Predicted: ") and prepared.predict(recipe).quick
+    if what == "a task":
+        end(prepared, "search", ticket_of(prepared, "search") or {}, {"cancelled": True})
 
 
 def test_what_trains_or_takes_long_is_not_tried(prepared: Study, monkeypatch) -> None:
