@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # What only moves values about: its output has the grid of its input.
 MOVES = {"MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze"}
+LINEAR = ["MatMul", "Gemm", "Conv", "Gather"]  # what has weights
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,9 @@ def static(source: Path, target: Path, work: Work, calibration: np.ndarray) -> N
     }
     ready = _preprocessed(source)
     model = onnx.load(ready)
+    # What a normalization takes and gives is computed with floats: to round between all operations of a transformer, as
+    # of a convolutional network, took a third longer than to round what flows into its layers (benchmarks/RESULTS.md).
+    normalized = any(node.op_type == "LayerNormalization" for node in model.graph.node)
     # Unsigned activations with signed weights are what the VNNI kernels take; both signed ran 2-3 times slower.
     quantize_static(
         ready,
@@ -78,9 +82,13 @@ def static(source: Path, target: Path, work: Work, calibration: np.ndarray) -> N
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         calibrate_method=methods[_declared(work).observer],
-        nodes_to_exclude=_floats(model, work),
+        op_types_to_quantize=LINEAR if normalized else None,
+        nodes_to_exclude=_floats(model, work) + (_products(model) if normalized else []),
         reduce_range=products_overflow(),
-        extra_options={"TensorQuantOverrides": _overrides(model, work)},
+        extra_options={
+            "TensorQuantOverrides": _overrides(model, work),
+            "OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"] if normalized else [],
+        },
     )
     model = onnx.load(target)
     if _float_answers(model.graph):
@@ -211,6 +219,12 @@ def _floats(model: "onnx.ModelProto", work: Work) -> list[str]:
 
     left = {name for name in weighted(work.module) if weight_name(name) not in work.grids}
     return [place.node for place in places(model.graph) if work.grids and place.layer in left]
+
+
+def _products(model: "onnx.ModelProto") -> list[str]:
+    """The products of two activations, as in attention."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    return [node.name for node in model.graph.node if node.op_type == "MatMul" and node.input[1] not in constants]
 
 
 def _float_answers(graph: "onnx.GraphProto") -> bool:

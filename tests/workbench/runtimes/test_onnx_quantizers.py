@@ -124,3 +124,25 @@ def test_batch_norms_that_moved_in_training_are_folded_into_codes_and_scales(tmp
     name = "0.conv1.weight"
     assert np.array_equal(arrays[f"{name}_quantized"], grids[name].codes(module.get_parameter(name)).numpy())
     assert np.allclose(arrays[f"{name}_scale"], grids[name].scale.numpy() * 1.3, rtol=1e-4)
+
+
+def test_of_a_transformer_what_flows_into_its_layers_is_rounded_and_nothing_else(tmp_path):
+    torch.manual_seed(0)
+    module = torch.nn.TransformerEncoderLayer(32, 4, 64, batch_first=True, norm_first=True, activation="gelu").eval()
+    inputs = np.random.default_rng(0).standard_normal((64, 6, 32), np.float32)
+    ORT.export(Work(module, quantization=Quantize()), inputs[:2], inputs, tmp_path / "model.onnx")
+    graph = onnx.load(tmp_path / "model.onnx").graph
+    makers = {name: node for node in graph.node for name in node.output}
+    constants = {tensor.name for tensor in graph.initializer}
+
+    def integers(name: str) -> bool:
+        return name in makers and makers[name].op_type == "DequantizeLinear"
+
+    products = [node for node in graph.node if node.op_type in ("MatMul", "Gemm")]
+    layers = [node for node in products if integers(node.input[1]) and makers[node.input[1]].input[0] in constants]
+    assert len(layers) == 4 and all(integers(node.input[0]) for node in layers)  # into and out of attention, and two
+    assert len(products) == 6  # attention's own two multiply floats
+    assert not any(integers(name) for node in graph.node if node not in layers for name in node.input[:2])
+    expected = module(torch.from_numpy(inputs)).detach().numpy()
+    got = ORT.load(tmp_path / "model.onnx")(inputs)
+    assert np.abs(got - expected).max() < 0.05 * np.abs(expected).max()
