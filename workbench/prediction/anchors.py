@@ -1,26 +1,33 @@
 """Anchor points: a few validation samples by which a recipe is judged in milliseconds, without carrying it out."""
 
 import copy
+import math
 import threading
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from sklearn.cluster import KMeans
+from torch import Tensor, nn
 
 from workbench import lines
+from workbench.carry_out import processors
 from workbench.layout import channels_last
 from workbench.prediction.changes import Changes
 from workbench.prediction.prospect import Prospect
-from workbench.sensitivity_scan import logits
 from workbench.threads import threads
 
 if TYPE_CHECKING:
     from workbench.study import Study
 
-MACS = 660e6  # for all anchors together: about ten milliseconds of one processor
-MOST, FEWEST = 24, 8
+BUDGET = 0.010  # seconds, for all anchors together
+SIDE_BY_SIDE = 4  # processors, at most, that answer them together
+MOST, FEWEST = 64, 8
+QUICK, SLOW = 0.002, 0.5  # seconds: with fewer, nothing is to be gained; what takes more isn't timed twice
+TIMES = 5  # that a model is timed, for the best of them
+TRIED = 16  # samples to time it by
 ENOUGH = 16  # observations, to choose anchors by
 
 
@@ -47,6 +54,7 @@ class Anchors:
         self._inputs = torch.from_numpy(study.dataset.prepare(split.inputs[self.samples]))
         self._module = copy.deepcopy(study.module)
         channels_last(self._module, self._inputs)
+        self._reduced = _timed(self._module, self._inputs)[1]
         self._changes = Changes(self._module)
         self._changing = threading.Lock()  # a page and a cell may ask at the same time
         self._path = study.path / "prediction" / "anchored.jsonl"
@@ -67,14 +75,14 @@ class Anchors:
         key, enter = change
         with self._changing:
             if key not in self._known:
-                with threads(1), enter():
+                with enter():
                     self._known[key] = self._now()
                 if keep:
                     lines.append(self._path, {"change": key, "confidence": self._known[key]})
             return self._known[key]
 
     def _now(self) -> float:
-        probabilities = logits(self._module, self._inputs).softmax(1)
+        probabilities = _answers(self._module, self._inputs, self._reduced).float().softmax(1)
         return float(probabilities[torch.arange(len(self._labels)), self._labels].numpy() @ self.weights)
 
 
@@ -95,12 +103,41 @@ def choose_anchors(study: "Study", observed: Sequence[Sequence[int]], among: Seq
     among : sequence of int
         Which of the validation split these samples are.
     """
-    path, macs = study.path / "prediction" / "anchors.jsonl", study.outline.whole_size.macs
-    count = min(MOST, int(MACS / max(1, macs)))
-    if any(lines.read(path)) or count < FEWEST or len(observed) < ENOUGH:
+    path = study.path / "prediction" / "anchors.jsonl"
+    if any(lines.read(path)) or len(observed) < ENOUGH:
+        return
+    module = copy.deepcopy(study.module)
+    inputs = torch.from_numpy(study.dataset.prepare(study.dataset.validation.inputs[:TRIED]))
+    channels_last(module, inputs)
+    count = min(MOST, int(len(inputs) * BUDGET / _timed(module, inputs)[0]))
+    if count < FEWEST:
         return
     samples, weights = clustered(np.array(observed) / 1000, count)
     lines.append(path, {"samples": [int(among[sample]) for sample in samples], "weights": weights})
+
+
+def _answers(module: nn.Module, inputs: Tensor, reduced: bool) -> Tensor:
+    """What a module answers, with products of 16-bit floats where reduced (Kalamkar et al.: BFLOAT16, 2019)."""
+    beside = threads(min(SIDE_BY_SIDE, processors()))
+    with beside, torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=reduced):
+        answers: Tensor = module.eval()(inputs)
+    return answers
+
+
+def _timed(module: nn.Module, inputs: Tensor) -> tuple[float, bool]:
+    """How many seconds these samples take at best, and whether with 16-bit floats: not every processor has them."""
+    best = {}
+    for reduced in (False, True):
+        best[reduced] = math.inf
+        for _ in range(TIMES):
+            begun = time.perf_counter()
+            _answers(module, inputs, reduced)
+            best[reduced] = min(best[reduced], time.perf_counter() - begun)
+            if best[reduced] > SLOW:
+                break
+        if best[reduced] < QUICK:
+            return best[reduced], reduced
+    return min(best.values()), best[True] < best[False]
 
 
 def clustered(observed: np.ndarray, count: int) -> tuple[list[int], list[float]]:

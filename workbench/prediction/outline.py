@@ -18,6 +18,7 @@ from workbench.steps.prune import Prune
 
 Cut = Mapping[tuple[str, str], int]
 """Units that are left, by what they are (channel, head, block) and the group's name; a group left out is whole."""
+REMEMBERED = 1000  # sizes
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ class Outline:
         self._touching: dict[tuple[str, str], list[tuple[str, int, int]]] = {}
         self._units: dict[tuple[str, str], int] = {}
         self._others: dict[str, Outline] = {}
+        self._sizes: dict[frozenset[tuple[tuple[str, str], int]], Size] = {}
+        self._transposed = {name: getattr(module.get_submodule(name), "transposed", False) for name in self.layers}
 
     def other(self, name: str) -> "Outline":
         """That of another model for the same inputs, whose weights nobody trained yet.
@@ -128,6 +131,15 @@ class Outline:
 
     def size(self, cut: Cut) -> Size:
         """The exact size of the model after a cut."""
+        key = frozenset(cut.items())
+        size = self._sizes.get(key)
+        if size is None:
+            if len(self._sizes) >= REMEMBERED:
+                self._sizes.clear()
+            size = self._sizes[key] = self._sized(cut)
+        return size
+
+    def _sized(self, cut: Cut) -> Size:
         shapes = {name: list(shape) for name, shape in self.shapes.items()}
         gone_blocks = []
         for key, kept in cut.items():
@@ -158,8 +170,7 @@ class Outline:
         return self._units[key]
 
     def _layer(self, name: str, shape: list[int]) -> LayerSize:
-        layer = self.module.get_submodule(name)
-        outputs, inputs = (shape[1], shape[0]) if getattr(layer, "transposed", False) else (shape[0], shape[1])
+        outputs, inputs = (shape[1], shape[0]) if self._transposed[name] else (shape[0], shape[1])
         return LayerSize(name, outputs, inputs, math.prod(shape[2:]), self.uses[name])
 
     def _heads_left(self, cut: Cut) -> float:

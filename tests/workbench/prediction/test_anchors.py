@@ -1,6 +1,7 @@
 """Anchor points tell what channels are worth from a few samples: the same as if the channels were really removed."""
 
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,14 @@ from workbench.prediction.anchors import ENOUGH, MOST, Anchors, anchors_of, choo
 from workbench.prediction.prospect import follow
 from workbench.pruning.plan import replay
 from workbench.sensitivity_scan import logits
+
+
+@pytest.fixture(scope="module", autouse=True)
+def floats() -> Iterator[None]:
+    """Floats of 32 bits, whatever is faster here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("workbench.prediction.anchors.QUICK", 1e6)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +63,14 @@ def test_they_answer_as_if_the_channels_were_gone(importance, knobs, study, anch
     assert found == pytest.approx(_really_pruned(study, anchors, importance, prospect.cut), abs=1e-5)
 
 
+def test_with_floats_of_16_bits_they_answer_nearly_the_same(study, anchors):
+    prospect = _prospect(study, Prune(ratio=0.3))
+    short = Anchors(study, anchors.samples, anchors.weights)
+    short._reduced = True
+    assert short.confidence(prospect) == pytest.approx(anchors.confidence(prospect), abs=0.01)
+    assert short.confidence(prospect) != anchors.confidence(prospect)
+
+
 def test_the_model_they_look_at_is_whole_again_afterwards(study, anchors):
     little, much = (_prospect(study, Prune(ratio=ratio)) for ratio in (0.1, 0.9))
     before = Anchors(study, anchors.samples, anchors.weights).confidence(little)
@@ -86,7 +103,7 @@ def test_there_are_none_before_enough_was_observed(digits: Dataset, tmp_path: Pa
 
 
 def test_there_are_none_for_a_model_that_takes_long(study, monkeypatch, tmp_path: Path):
-    monkeypatch.setattr("workbench.prediction.anchors.MACS", 1e6)
+    monkeypatch.setattr("workbench.prediction.anchors.BUDGET", 1e-6)
     other = Study("lenet5", study.dataset, path=tmp_path)
     choose_anchors(other, np.random.default_rng(0).integers(0, 1000, (ENOUGH, 200)).tolist(), range(200))
     assert anchors_of(other) is None
