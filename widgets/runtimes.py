@@ -3,6 +3,7 @@
 from functools import cached_property
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import ipywidgets as w
 
@@ -37,7 +38,16 @@ class Timed(LongWork):
         self.title = w.HTML(f"<h4>{text(f'{name}.title')}</h4><p class='wb-hint'>{text(f'{name}.says')}</p>")
         self.go = self._button("go")
         self.children = [self.title, self.at_work, self.go, self.shown]
-        self.go.on_click(lambda _: self._begin(number=self.trial.number) if self.trial else None)
+        self.go.on_click(lambda _: self._begin(**self.options()) if self.trial else None)
+
+    @property
+    def question(self) -> str:
+        """By what name the answer is kept with the trial."""
+        return self.name
+
+    def options(self) -> dict[str, Any]:
+        """What the task is asked for."""
+        return {"number": self.trial.number if self.trial else None}
 
     def about(self, trial: Trial | None) -> None:
         """Be about a trial, or about none; one that was not measured has no file to time."""
@@ -68,7 +78,7 @@ class Timed(LongWork):
         return ""
 
     def _show(self) -> None:
-        known = kept(self.trial.study, self.trial.number, self.name) if self.trial else None
+        known = kept(self.trial.study, self.trial.number, self.question) if self.trial else None
         self.shown.value = self.html(known) if known else ""
         self._arrange()
 
@@ -108,6 +118,48 @@ class Everywhere(Timed):
         return "".join(_file(path, self.trial) for path in sorted(folder.glob("*")))
 
 
+class ByThreads(Timed):
+    """A trial by threads and inputs in a call, in the study's runtime or another one that is here."""
+
+    def __init__(self, start: Start):
+        super().__init__(start, "grid", above=2)
+        layout, style = w.Layout(width="270px"), {"description_width": "32px"}
+        self.where = w.Dropdown(
+            description=text("grid.where"), tooltip=text("grid.where.help"), layout=layout, style=style
+        )
+        self.children = [self.title, self.where, *self.children[1:]]
+        self.where.observe(lambda change: self._show(), "value")
+
+    @property
+    def question(self) -> str:
+        return f"grid-{self._other}" if self._other else "grid"
+
+    def options(self) -> dict[str, Any]:
+        return super().options() | ({"runtime": self._other} if self._other else {})
+
+    def about(self, trial: Trial | None) -> None:
+        super().about(trial)
+        if self.study is not None:
+            device, own = self.study.device, self.study.runtime
+            here = [(r.title, r.name) for r in RUNTIMES.values() if r.version() and device in r.devices_here()]
+            if (own.title, own.name) not in here:
+                here.insert(0, (own.title, own.name))
+            if self.where.options != tuple(here):
+                self.where.options = here
+                self.where.value = own.name
+
+    @property
+    def _other(self) -> str:
+        """The name of the runtime that is picked; "" where that is the study's own."""
+        own = self.study.runtime.name if self.study is not None else ""
+        return "" if self.where.value in (None, own) else self.where.value
+
+    def _arrange(self, further: bool = False) -> None:
+        super()._arrange(further)
+        if hasattr(self, "where"):
+            self.where.disabled = self.task is not None
+
+
 class Elsewhere(w.VBox):
     """The page of the chosen trial about runtimes, threads, batches and zeros; it is made when somebody looks first.
 
@@ -130,9 +182,9 @@ class Elsewhere(w.VBox):
         return Everywhere(self._start)
 
     @cached_property
-    def grid(self) -> Timed:
+    def grid(self) -> ByThreads:
         """The trial by threads and inputs in a call."""
-        return Timed(self._start, "grid", above=2)
+        return ByThreads(self._start)
 
     @cached_property
     def crossovers(self) -> Timed:

@@ -55,9 +55,10 @@ def runtimes(study: "Study", told: Told, number: int) -> dict[str, Any]:
     return _kept(study, number, "runtimes", study.best_runtime(number, on_progress=told, keep=folder).answer())
 
 
-def grid(study: "Study", told: Told, number: int) -> dict[str, Any]:
-    """A trial's file by threads and inputs in a call; the answer is kept with the trial."""
-    return _kept(study, number, "grid", study.grid(number, on_progress=told).answer())
+def grid(study: "Study", told: Told, number: int, runtime: str | None = None) -> dict[str, Any]:
+    """A trial by threads and inputs in a call, in its own runtime or another; the answer is kept with the trial."""
+    found = study.grid(number, on_progress=told, runtime=runtime)
+    return _kept(study, number, "grid" if runtime is None else f"grid-{runtime}", found.answer())
 
 
 def crossovers(study: "Study", told: Told, number: int) -> dict[str, Any]:

@@ -123,6 +123,24 @@ def test_it_can_be_stopped_and_begun_again(page: Elsewhere, started: Started, mi
     assert started.asked == [("grid", {"number": 0})] * 2 and panel.words.value != "Stopped."
 
 
+def test_threads_and_inputs_are_timed_in_the_runtime_that_is_picked(
+    page: Elsewhere, started: Started, mine: Study
+) -> None:
+    panel = page.grid
+    assert panel.where.value == mine.runtime.name and {"torch", "onnxruntime"} <= {n for _, n in panel.where.options}
+    other = "torch" if mine.runtime.name != "torch" else "onnxruntime"
+    keep(mine, 0, f"grid-{other}", Answer(["Elsewhere."], [{"threads": "1"}]))
+    panel.where.value = other
+    assert "Elsewhere." in panel.shown.value and panel.go.description == "Measure again"
+    panel.go.click()
+    assert started.asked == [("grid", {"number": 0, "runtime": other})] and panel.where.disabled
+    page.about(None)
+    page.about(mine.baseline)
+    assert panel.where.value == other and not panel.where.disabled
+    panel.where.value = mine.runtime.name
+    assert panel.shown.value == "" and panel.go.description == "Time threads and batches"
+
+
 def test_a_refusal_is_a_sentence_beside_what_was_known(
     page: Elsewhere, started: Started, mine: Study, wait_until: Any
 ) -> None:

@@ -139,6 +139,10 @@ def test_the_threads_and_inputs_of_a_trial_are_kept_with_it(study: Study) -> Non
     table = kept(study, number, "grid").table
     assert {(row["threads"], row["inputs at once"]) for row in table} >= {("1", "1"), ("1", "16")}
     assert all(float(row["ms"].split()[0]) > 0 for row in table)
+    other = "torch" if study.runtime.name != "torch" else "onnxruntime"
+    assert kept(study, number, f"grid-{other}") is None
+    carry_out_task(study, "grid", {"number": number, "runtime": other})
+    assert len(kept(study, number, f"grid-{other}").table) == len(table)
 
 
 def test_from_how_many_zeros_on_layers_are_faster_is_kept_with_the_trial(
