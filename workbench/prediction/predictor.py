@@ -20,7 +20,7 @@ from workbench.prediction.outline import LayerSize, Size
 from workbench.prediction.probes import probe, probes_of
 from workbench.prediction.prospect import COSTLY, Prospect, follow
 from workbench.prediction.recovery import Recovery
-from workbench.prediction.sizes import by_arithmetic, by_files, by_trials
+from workbench.prediction.sizes import FileSizes, by_arithmetic, by_trials
 from workbench.prediction.table import table_of
 from workbench.prediction.warnings import odd_widths, slower, temperature
 from workbench.recipe import Recipe
@@ -56,13 +56,14 @@ class Predictor:
         self.probes = probes_of(study)
         self.anchors: Anchors | None = before.anchors if before and before.anchors else anchors_of(study)
         self.trials = [(trial, prospect) for trial in study.trials if (prospect := self._followed(trial))]
-        self._models: dict[str, tuple[list[Size], list[int]]] = defaultdict(lambda: ([], []))
+        files: dict[str, tuple[list[Size], list[int]]] = defaultdict(lambda: ([], []))
         self._alike: dict[tuple[str, bool], list[tuple[Prospect, int]]] = defaultdict(list)
         timed: dict[str, tuple[list[tuple[LayerSize, ...]], list[Estimate]]] = defaultdict(lambda: ([], []))
         self.table = table_of(study)
         for row in self.table.rows:
             size = self.outline.size({("channel", name): units for name, units in row.cut.items()})
-            self._note(row.form, size, row.size_bytes)
+            files[row.form][0].append(size)
+            files[row.form][1].append(row.size_bytes)
             timed[row.form][0].append(size.layers)
             timed[row.form][1].append(_inverse(row.speedup))
         here = processor(), study.runtime.version() or ""
@@ -70,13 +71,15 @@ class Predictor:
             metrics, size = _measured(trial), prospect.size
             if metrics.parameters != size.parameters:
                 continue  # something was cut that arithmetic did not follow
-            self._note(prospect.family, size, metrics.size_bytes)
+            files[prospect.family][0].append(size)
+            files[prospect.family][1].append(metrics.size_bytes)
             self._alike[prospect.family, prospect.shared is None].append((prospect, metrics.size_bytes))
             conditions = metrics.conditions
             elsewhere = conditions is not None and (conditions.processor, conditions.version) != here
             if metrics.speedup is not None and not elsewhere:
                 timed[prospect.family][0].append(size.layers)
                 timed[prospect.family][1].append(_inverse(metrics.speedup))
+        self._files = {form: FileSizes.of(*found) for form, found in files.items()}
         self._latency = {form: LatencyModel.fitted(self.whole.layers, *found) for form, found in timed.items()}
         self._untrained, self._trained = self._accuracies()
 
@@ -146,10 +149,6 @@ class Predictor:
             self.probes.add(probe(self.study, recipe))
         return self.predict(recipe)
 
-    def _note(self, form: str, size: Size, file: int) -> None:
-        self._models[form][0].append(size)
-        self._models[form][1].append(file)
-
     def _followed(self, trial: "Trial") -> Prospect | None:
         if trial.metrics is None:
             return None
@@ -159,9 +158,9 @@ class Predictor:
             return None
 
     def _bytes(self, prospect: Prospect, size: Size) -> Estimate:
-        known = by_files(size, *self._models[prospect.family]) if prospect.form != "packed" else None
-        if known:
-            return known
+        known = self._files.get(prospect.family) if prospect.form != "packed" else None
+        if known is not None:
+            return known.at(size)
         graph = max(0, self.baseline.size_bytes - 4 * self.whole.parameters)
         alike = self._alike[prospect.family, prospect.shared is None]
         return by_trials(prospect, graph, alike) if alike else by_arithmetic(prospect, size, graph)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -23,34 +24,41 @@ BESIDE = 10_000  # bytes of scales and conversions that a small quantized networ
 FLOAT_ENTROPY = 27.0  # bits that a coder needs for a 32-bit float: its sign and mantissa are as good as random
 
 
-def by_files(size: Size, sizes: Sequence[Size], files: Sequence[int]) -> Estimate | None:
+@dataclass(frozen=True)
+class FileSizes:
     """A line through the files of one form: so many bytes for each weight, for each channel, and at all.
 
-    Parameters
+    Attributes
     ----------
-    size : Size
-        Of the model in question.
-    sizes, files : sequence
-        Of models of which there is a file, and the bytes of that.
-
-    Returns
-    -------
-    Estimate or None
-        With the largest error of a file that is left out in turn as its interval; None where they are too few.
+    slopes : numpy.ndarray
+        Those bytes, shape (3,).
+    error : float
+        The largest error of a file that is left out in turn, as a share.
     """
-    different = {(s.weights, s.channels): place for place, s in enumerate(sizes)}
-    if len(different) < FEWEST:
-        return None
-    chosen = list(different.values())
-    table = np.array([_row(sizes[i]) for i in chosen])
-    measured = np.array([files[i] for i in chosen], float)
-    errors = [SAME]
-    for index in range(len(chosen)) if len(chosen) > FEWEST else ():
-        others = np.arange(len(chosen)) != index
-        expected = table[index] @ _line(table[others], measured[others])
-        errors.append(abs(expected / measured[index] - 1))
-    value = float(_row(size) @ _line(table, measured))
-    return Estimate(value=value, low=value * (1 - max(errors)), high=value * (1 + max(errors)))
+
+    slopes: np.ndarray
+    error: float
+
+    @classmethod
+    def of(cls, sizes: Sequence[Size], files: Sequence[int]) -> "FileSizes | None":
+        """Of models of which there is a file, and the bytes of that; None where they are too few."""
+        different = {(s.weights, s.channels): place for place, s in enumerate(sizes)}
+        if len(different) < FEWEST:
+            return None
+        chosen = list(different.values())
+        table = np.array([_row(sizes[i]) for i in chosen])
+        measured = np.array([files[i] for i in chosen], float)
+        errors = [SAME]
+        for index in range(len(chosen)) if len(chosen) > FEWEST else ():
+            others = np.arange(len(chosen)) != index
+            expected = table[index] @ _line(table[others], measured[others])
+            errors.append(abs(expected / measured[index] - 1))
+        return cls(_line(table, measured), max(errors))
+
+    def at(self, size: Size) -> Estimate:
+        """The bytes of a model's file."""
+        value = float(_row(size) @ self.slopes)
+        return Estimate(value=value, low=value * (1 - self.error), high=value * (1 + self.error))
 
 
 def by_trials(prospect: Prospect, graph: int, trials: Sequence[tuple[Prospect, int]]) -> Estimate:

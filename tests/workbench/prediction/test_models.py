@@ -8,7 +8,7 @@ from workbench.prediction.accuracy import AccuracyModel
 from workbench.prediction.latency import FEWEST, LatencyModel
 from workbench.prediction.outline import LayerSize, Size
 from workbench.prediction.recovery import Recovery, Trained
-from workbench.prediction.sizes import by_files
+from workbench.prediction.sizes import FileSizes
 
 WHOLE = (LayerSize("a", 64, 3, 9, 1024), LayerSize("b", 64, 64, 9, 256))
 
@@ -95,14 +95,14 @@ def test_bytes_follow_the_files_of_the_same_form() -> None:
         return size.weights + 9 * size.channels + 5000
 
     known = [sized(8 * k, 8 * (k * k % 7 + 1)) for k in range(1, 8)]
-    found = by_files(sized(30, 20), known, [file(size) for size in known])
+    found = FileSizes.of(known, [file(size) for size in known]).at(sized(30, 20))
     assert found is not None
     assert found.value == pytest.approx(file(sized(30, 20)), rel=0.01)
     assert found.low <= file(sized(30, 20)) <= found.high
 
 
 def test_one_size_over_and_over_tells_nothing_of_others() -> None:
-    assert by_files(sized(30, 20), [sized(8, 8)] * 9, [700] * 9) is None
+    assert FileSizes.of([sized(8, 8)] * 9, [700] * 9) is None
 
 
 def curve(x: np.ndarray) -> np.ndarray:
