@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from workbench import Dataset, Prune, Quantize, Recipe, Study
-from workbench.prediction.anchors import ENOUGH, MOST, Anchors, anchors_of, choose_anchors, clustered
+from workbench.prediction.anchors import ENOUGH, MOST, Anchors, _timed, anchors_of, choose_anchors, clustered
 from workbench.prediction.prospect import follow
 from workbench.pruning.plan import replay
 from workbench.sensitivity_scan import logits
@@ -69,6 +69,23 @@ def test_with_floats_of_16_bits_they_answer_nearly_the_same(study, anchors):
     short._reduced = True
     assert short.confidence(prospect) == pytest.approx(anchors.confidence(prospect), abs=0.01)
     assert short.confidence(prospect) != anchors.confidence(prospect)
+
+
+def test_a_model_that_mixes_its_floats_keeps_those_of_32_bits(monkeypatch):
+    class Mixing(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = torch.nn.Linear(4, 4), torch.ones(4, 2)
+
+        def forward(self, x):
+            return torch.einsum("ni,ij->nj", self.first(x), self.second).index_add_(
+                0, torch.tensor([0]), self.second[:1]
+            )
+
+    monkeypatch.setattr("workbench.prediction.anchors.QUICK", 0.0)
+    assert _timed(torch.nn.Linear(4, 4), torch.ones(8, 4))[0] > 0
+    seconds, reduced = _timed(Mixing(), torch.ones(8, 4))
+    assert seconds > 0 and not reduced
 
 
 def test_the_model_they_look_at_is_whole_again_afterwards(study, anchors):
