@@ -55,6 +55,8 @@ class Forecast(w.VBox):
 
     def ask(self, study: Study | None, recipe: Recipe | None, why: str = "") -> None:
         """Predict this recipe, instead of whatever was asked before; without one, say why there is none, if known."""
+        if self._asked is not None and self._asked[0] is not study:
+            self.words.value = ""  # what was told is of another study
         self._asked = (study, recipe) if study is not None and recipe is not None and len(recipe) else None
         self._why = why
         self._wake.set()

@@ -94,6 +94,16 @@ def prepared(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Study
     return study
 
 
+def test_nothing_is_told_of_a_study_that_was_left(study: Study, prepared: Study) -> None:
+    panel = Forecast(lambda point: None, Asked())
+    panel.ask(study, HALF)
+    eventually(lambda: panel.words.value)
+    before = panel.words.value
+    panel.ask(prepared, HALF)
+    assert panel.words.value == ""
+    eventually(lambda: panel.words.value and panel.words.value != before)
+
+
 def test_where_the_knobs_rest_the_recipe_is_tried_on_some_samples(prepared: Study) -> None:
     recipe, points = Recipe([Prune(ratio=0.37, importance="l1")]), []  # type: ignore[var-annotated]
     panel = Forecast(points.append, Asked())
