@@ -138,15 +138,20 @@ class ByThreads(Timed):
         return super().options() | ({"runtime": self._other} if self._other else {})
 
     def about(self, trial: Trial | None) -> None:
+        before = self.study
         super().about(trial)
-        if self.study is not None:
+        if self.study is not None and self.study is not before:
             device, own = self.study.device, self.study.runtime
             here = [(r.title, r.name) for r in RUNTIMES.values() if r.version() and device in r.devices_here()]
             if (own.title, own.name) not in here:
                 here.insert(0, (own.title, own.name))
-            if self.where.options != tuple(here):
-                self.where.options = here
-                self.where.value = own.name
+            self.where.options = here
+            self.where.value = own.name
+
+    def _follow(self, task: Task) -> None:
+        if self.study is not None and self.trial is not None and task.options.get("number") == self.trial.number:
+            self.where.value = task.options.get("runtime", self.study.runtime.name)
+        super()._follow(task)
 
     @property
     def _other(self) -> str:

@@ -134,10 +134,13 @@ def test_threads_and_inputs_are_timed_in_the_runtime_that_is_picked(
     assert "Elsewhere." in panel.shown.value and panel.go.description == "Measure again"
     panel.go.click()
     assert started.asked == [("grid", {"number": 0, "runtime": other})] and panel.where.disabled
+    later = Elsewhere(started)
+    later.about(mine.baseline)
+    later.look()
+    assert later.grid.where.value == other and later.grid.where.disabled  # as another page began it
     page.about(None)
     page.about(mine.baseline)
-    assert panel.where.value == other and not panel.where.disabled
-    panel.where.value = mine.runtime.name
+    assert panel.where.value == mine.runtime.name and not panel.where.disabled
     assert panel.shown.value == "" and panel.go.description == "Time threads and batches"
 
 

@@ -70,7 +70,7 @@ def static(source: Path, target: Path, work: Work, calibration: np.ndarray) -> N
     ready = _preprocessed(source)
     model = onnx.load(ready)
     # What a normalization takes and gives is computed with floats: to round between all operations of a transformer, as
-    # of a convolutional network, took a third longer than to round what flows into its layers (benchmarks/RESULTS.md).
+    # of a convolutional network, took half as long again as to round what flows into its layers (see RESULTS.md).
     normalized = any(node.op_type == "LayerNormalization" for node in model.graph.node)
     # Unsigned activations with signed weights are what the VNNI kernels take; both signed ran 2-3 times slower.
     quantize_static(
