@@ -6,7 +6,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
+from workbench.prediction.outline import Outline
 from workbench.prediction.prospect import COSTLY, Prospect
+from workbench.prediction.zeros import Zeros
 from workbench.pruning.weights import prunable
 from workbench.quantization.grids import weight_grid
 from workbench.quantization.layers import weight_name, weighted
@@ -16,32 +18,33 @@ from workbench.steps import Prune
 HARMLESS = 8  # bits
 LARGEST = 2_000_000  # weights: more aren't sorted and rounded in a moment
 SINGLE = ("weight", "n:m")
-MAGNITUDES = ("l1", "l2")
 Change = tuple[str, Callable[[], AbstractContextManager[None]]]
 
 
 class Changes:
     """What recipes without training do to a module, where that is known beforehand.
 
-    Channels that would go are not taken in by the layers that follow, where that comes to the same. Weights are set to
-    zero by their magnitude, and rounded to the nearest values of a grid for each output channel, whatever the recipe's
+    Channels that would go are not taken in by the layers that follow, where that comes to the same. Single weights are
+    set to zero, and rounded to the nearest values of a grid for each output channel, whatever the recipe's
     own way of rounding is.
 
     Parameters
     ----------
     module : torch.nn.Module
         The study's, or a copy in another layout; changed only while a change is entered.
+    outline : Outline
+        Of the study's.
     """
 
-    def __init__(self, module: nn.Module):
+    def __init__(self, module: nn.Module, outline: Outline):
         self._module = module
         self._weights = {name: module.get_parameter(name) for name in prunable(module)}
-        self._sorted: dict[str, Tensor] = {}
+        self._zeros = Zeros(outline.module, outline.context)
         self._rounded: dict[tuple[str, int], Tensor] = {}
         self._small = sum(weight.numel() for weight in self._weights.values()) <= LARGEST
         if self._small:
             for layer in weighted(module):
-                weight = module.get_parameter(weight_name(layer)).detach()
+                weight = module.get_parameter(weight_name(layer)).detach().float()
                 for bits in BITS:
                     if bits < HARMLESS:
                         self._rounded[layer, bits] = weight_grid(weight, bits).nearest(weight)
@@ -53,7 +56,7 @@ class Changes:
         steps = [step for step in prospect.steps if isinstance(step, Prune)]
         zeroing, cutting = ([s for s in steps if (s.granularity in SINGLE) is single] for single in (True, False))
         bits = {name: width for name, width in prospect.bits.items() if width < HARMLESS}
-        parts: list[Change | None] = [self._zeroed(step) for step in zeroing]
+        parts: list[Change | None] = [self._zeroed(step, prospect.seed) for step in zeroing]
         parts += [self._roundings(bits)] if bits else []
         parts += [self._cut(step, prospect) for step in cutting]
         if not parts or len(zeroing) > 1 or len(cutting) > 1 or None in parts:
@@ -69,30 +72,15 @@ class Changes:
 
         return " | ".join(name for name, _ in known), entered
 
-    def _zeroed(self, step: Prune) -> Change | None:
-        plain = step.target == "none" and not step.threshold and not step.layers and step.block_size == 1
-        if step.granularity != "weight" or step.importance not in MAGNITUDES or not plain or not self._small:
+    def _zeroed(self, step: Prune, seed: int) -> Change | None:
+        name = self._zeros.name(step, seed)
+        if name is None or not self._small:
             return None
-        names = ["", *self._weights] if step.scope == "global" else list(self._weights)
-        thresholds = {name: self._threshold(name, step.ratio) for name in (names[:1] if names[0] == "" else names)}
 
         def enter() -> AbstractContextManager[None]:
-            return self._with(
-                {
-                    name: weight * (weight.abs() > thresholds.get(name, thresholds.get("", 0.0)))
-                    for name, weight in self._weights.items()
-                }
-            )
+            return self._with({key: self._weights[key] * kept for key, kept in self._zeros.kept(step, seed).items()})
 
-        return f"{step.scope} {step.ratio}", enter
-
-    def _threshold(self, name: str, ratio: float) -> float:
-        """The magnitude that so many of a weight's numbers don't exceed; of all weights for the name ""."""
-        if name not in self._sorted:
-            parts = [self._weights[name]] if name else list(self._weights.values())
-            self._sorted[name] = torch.cat([part.detach().abs().flatten() for part in parts]).sort().values
-        ordered, gone = self._sorted[name], round(ratio * len(self._sorted[name]))
-        return float(ordered[gone - 1]) if gone else -1.0
+        return name, enter
 
     def _roundings(self, bits: dict[str, int]) -> Change | None:
         if any((layer, width) not in self._rounded for layer, width in bits.items()):
@@ -107,22 +95,25 @@ class Changes:
         return " ".join(f"{layer}:{width}" for layer, width in sorted(bits.items())), enter
 
     def _cut(self, step: Prune, prospect: Prospect) -> Change | None:
-        if step.granularity not in ("channel", "mlp") or step.importance in ("random", *COSTLY):
+        if step.granularity not in ("channel", "mlp") or step.importance in COSTLY:
             return None
         structure = prospect.outline.structure(step.granularity, step.importance)
         if structure is None or step.scope == "latency" or not all(group.masked for group in structure.groups):
             return None
 
+        scores = prospect.outline.scores(structure, prospect.seed)
+        chance = f" of {prospect.seed}" if step.importance == "random" else ""
+
         @contextmanager
         def enter() -> Iterator[None]:
             with ExitStack() as stack:
-                for group, score in zip(structure.groups, structure.scores, strict=True):
+                for group, score in zip(structure.groups, scores, strict=True):
                     if gone := group.units - prospect.cut["channel", group.name]:
                         stack.enter_context(group.without(self._module, *score.argsort(stable=True)[:gone].tolist()))
                 yield
 
         left = " ".join(f"{name}={kept}" for (_, name), kept in sorted(prospect.cut.items()))
-        return f"{step.importance} {left}", enter
+        return f"{step.importance}{chance} {left}", enter
 
     @contextmanager
     def _with(self, weights: dict[str, Tensor]) -> Iterator[None]:

@@ -27,7 +27,7 @@ def untrained(
     prospect : Prospect
     curves : Curves
     anchored : float, optional
-        The probability of the right class that anchor points tell; the curves stand in for it where they can't.
+        The accuracy that anchor points tell; the curves stand in for it where they can't.
     known : bool
         Whether this very recipe may be on a curve: then the curve is taken without it.
     strange : bool

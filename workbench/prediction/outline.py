@@ -3,15 +3,16 @@
 import math
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from torch import nn
+from torch import Tensor, nn
 
 from workbench.distillation.students import student_called
 from workbench.errors import WorkbenchError
 from workbench.macs import count_macs, weight_uses
 from workbench.pruning.groups import Group
+from workbench.pruning.importance import IMPORTANCES
 from workbench.pruning.structured import Structure
 from workbench.steps.base import Context, Work
 from workbench.steps.prune import Prune
@@ -128,6 +129,13 @@ class Outline:
                     self._note(unit(granularity), group)
             self._structures[key] = structure
         return self._structures[key]
+
+    def scores(self, structure: Structure, seed: int) -> list[Tensor]:
+        """What the units of its groups are worth to a recipe of this seed, on which only chance depends."""
+        if structure.step.importance != "random" or seed == self.context.seed:
+            return structure.scores
+        found = IMPORTANCES["random"](structure.groups, self.module, replace(self.context, seed=seed))
+        return [score.double() for score in found if score is not None]
 
     def size(self, cut: Cut) -> Size:
         """The exact size of the model after a cut."""

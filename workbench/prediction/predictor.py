@@ -221,7 +221,8 @@ class Predictor:
         return self._untrained.at(self._features(prospect, keep=keep), self._chance)
 
     def _features(self, prospect: Prospect, keep: bool = False, **known: bool) -> np.ndarray:
-        anchored = self.anchors.confidence(prospect, keep) if self.anchors else None
+        kept = self.anchors.kept(prospect, keep) if self.anchors else None
+        anchored = None if kept is None else self.baseline.score.value * kept
         return features.untrained(prospect, self._curves, anchored, **known)
 
     @property

@@ -60,6 +60,8 @@ class Prospect:
         The steps so far that change weights without training, as they would be carried out alone.
     notes : list of str
         What was not followed exactly.
+    seed : int
+        The recipe's.
     """
 
     outline: Outline
@@ -81,6 +83,7 @@ class Prospect:
     first: Outline | None = None
     steps: list[Step] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    seed: int = 0
 
     @property
     def size(self) -> Size:
@@ -142,7 +145,7 @@ class Prospect:
 
 def follow(recipe: Recipe, outline: Outline, runtime: Runtime) -> Prospect:
     """What a recipe leads to."""
-    prospect = Prospect(outline, runtime)
+    prospect = Prospect(outline, runtime, seed=recipe.seed)
     for step in recipe:
         effect = next((effect for kind, effect in EFFECTS.items() if isinstance(step, kind)), None)
         if effect is None:
@@ -196,7 +199,7 @@ def _cut(prospect: Prospect, step: Prune, ratio: float) -> dict[tuple[str, str],
         )
     kind = unit(step.granularity)
     groups, scores = [], []
-    for group, score in zip(structure.groups, structure.scores, strict=True):
+    for group, score in zip(structure.groups, prospect.outline.scores(structure, prospect.seed), strict=True):
         kept = prospect.cut.get((kind, group.name), group.units)
         groups.append(_narrowed(group, kept))
         scores.append(score.sort(descending=True, stable=True).values[:kept])

@@ -7,9 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from workbench import Dataset, Prune, Quantize, Recipe, Study
-from workbench.prediction.anchors import ENOUGH, MOST, Anchors, _timed, anchors_of, choose_anchors, clustered
+from workbench.prediction.anchors import (
+    ENOUGH,
+    FEWEST,
+    MOST,
+    Anchors,
+    anchors_of,
+    choose_anchors,
+    clustered,
+    margins,
+    nearly_right,
+)
 from workbench.prediction.prospect import follow
 from workbench.pruning.plan import replay
 from workbench.sensitivity_scan import logits
@@ -19,7 +32,7 @@ from workbench.sensitivity_scan import logits
 def floats() -> Iterator[None]:
     """Floats of 32 bits, whatever is faster here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("workbench.prediction.anchors.QUICK", 1e6)
+        patch.setattr("workbench.prediction.lean.QUICK", 1e6)
         yield
 
 
@@ -51,61 +64,39 @@ def _really_pruned(study: Study, anchors: Anchors, importance: str, cut: dict) -
     replay(module, structure.example, edits)
     split = study.dataset.validation
     inputs = torch.from_numpy(study.dataset.prepare(split.inputs[anchors.samples]))
-    right = logits(module, inputs).softmax(1).numpy()[np.arange(len(inputs)), split.labels[anchors.samples]]
-    return float(right @ anchors.weights)
+    labels = torch.from_numpy(split.labels[anchors.samples]).long()
+    share, whole = (
+        nearly_right(margins(logits(m, inputs), labels).numpy(), anchors.weights) for m in (module, study.module)
+    )
+    return share / whole
 
 
 @pytest.mark.parametrize("importance", ["l2", "l1", "taylor"])
 @pytest.mark.parametrize("knobs", [{"ratio": 0.3}, {"ratio": 0.5, "scope": "global"}, {"ratio": 0.2, "round_to": 4}])
 def test_they_answer_as_if_the_channels_were_gone(importance, knobs, study, anchors):
     prospect = _prospect(study, Prune(importance=importance, **knobs), Quantize())
-    found = anchors.confidence(prospect)
+    found = anchors.kept(prospect)
     assert found == pytest.approx(_really_pruned(study, anchors, importance, prospect.cut), abs=1e-5)
-
-
-def test_with_floats_of_16_bits_they_answer_nearly_the_same(study, anchors):
-    prospect = _prospect(study, Prune(ratio=0.3))
-    short = Anchors(study, anchors.samples, anchors.weights)
-    short._reduced = True
-    assert short.confidence(prospect) == pytest.approx(anchors.confidence(prospect), abs=0.01)
-    assert short.confidence(prospect) != anchors.confidence(prospect)
-
-
-def test_a_model_that_mixes_its_floats_keeps_those_of_32_bits(monkeypatch):
-    class Mixing(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.first, self.second = torch.nn.Linear(4, 4), torch.ones(4, 2)
-
-        def forward(self, x):
-            return torch.einsum("ni,ij->nj", self.first(x), self.second).index_add_(
-                0, torch.tensor([0]), self.second[:1]
-            )
-
-    monkeypatch.setattr("workbench.prediction.anchors.QUICK", 0.0)
-    assert _timed(torch.nn.Linear(4, 4), torch.ones(8, 4))[0] > 0
-    seconds, reduced = _timed(Mixing(), torch.ones(8, 4))
-    assert seconds > 0 and not reduced
 
 
 def test_the_model_they_look_at_is_whole_again_afterwards(study, anchors):
     little, much = (_prospect(study, Prune(ratio=ratio)) for ratio in (0.1, 0.9))
-    before = Anchors(study, anchors.samples, anchors.weights).confidence(little)
+    before = Anchors(study, anchors.samples, anchors.weights).kept(little)
     fresh = Anchors(study, anchors.samples, anchors.weights)
-    fresh.confidence(much)
-    assert fresh.confidence(little) == before
+    fresh.kept(much)
+    assert fresh.kept(little) == before
 
 
 def test_of_what_is_not_known_beforehand_nothing_is_said(study, anchors):
-    assert anchors.confidence(_prospect(study, Prune(importance="random"))) is None
+    assert anchors.kept(_prospect(study, Prune(importance="ablation"))) is None
 
 
 def test_what_was_kept_is_not_computed_again(study, anchors, monkeypatch):
     prospect = _prospect(study, Prune(ratio=0.45))
-    kept = anchors.confidence(prospect, keep=True)
+    kept = anchors.kept(prospect, keep=True)
     again = anchors_of(study)
     monkeypatch.setattr(again, "_now", lambda: pytest.fail("computed again"))
-    assert again.confidence(prospect) == kept
+    assert again.kept(prospect) == kept
 
 
 def test_they_are_chosen_once_for_a_study(study, anchors):
@@ -120,10 +111,47 @@ def test_there_are_none_before_enough_was_observed(digits: Dataset, tmp_path: Pa
 
 
 def test_there_are_none_for_a_model_that_takes_long(study, monkeypatch, tmp_path: Path):
-    monkeypatch.setattr("workbench.prediction.anchors.BUDGET", 1e-6)
+    monkeypatch.setattr("workbench.prediction.anchors.LONGEST", 1e-6)
     other = Study("lenet5", study.dataset, path=tmp_path)
     choose_anchors(other, np.random.default_rng(0).integers(0, 1000, (ENOUGH, 200)).tolist(), range(200))
     assert anchors_of(other) is None
+
+
+def test_on_a_slow_machine_there_are_a_few(study, monkeypatch, tmp_path: Path):
+    monkeypatch.setattr("workbench.prediction.anchors.BUDGET", 1e-6)
+    other = Study("lenet5", study.dataset, path=tmp_path)
+    choose_anchors(other, np.random.default_rng(0).integers(0, 1000, (ENOUGH, 200)).tolist(), range(200))
+    found = anchors_of(other)
+    assert found is not None and len(found.samples) == FEWEST
+
+
+def test_the_model_as_it_is_keeps_all(study, anchors):
+    assert anchors.kept(_prospect(study, Prune(ratio=0.0))) == pytest.approx(1)
+
+
+def test_a_margin_is_how_far_the_right_class_lies_above_the_best_other_one():
+    answers = torch.tensor([[3.0, 1.0, 2.5], [0.0, 4.0, 1.0], [1.0, torch.nan, 0.0]])
+    assert margins(answers, torch.tensor([0, 2, 0])).tolist() == [0.5, -3.0, 0.0]
+
+
+def test_far_from_the_edge_samples_are_right_or_wrong():
+    weights = np.full(400, 1 / 400)
+    found = np.where(np.arange(400) < 300, 1.0, -1.0)
+    assert nearly_right(found, weights) == pytest.approx(0.75)
+    assert nearly_right(0 * found, weights) == 0.5
+
+
+def test_at_the_edge_a_sample_is_half_right_and_less_so_the_fewer_there_are():
+    assert nearly_right(np.array([0.0, 100.0]), np.array([0.99, 0.01])) == pytest.approx(0.505, abs=1e-3)
+    few, many = (nearly_right(np.full(count, 1.0), np.full(count, 1 / count)) for count in (4, 100))
+    assert 0.8 < few < many < 1
+
+
+@settings(max_examples=50)
+@given(arrays(float, 20, elements=st.floats(-50, 50)), st.floats(0.01, 100))
+def test_only_how_margins_compare_counts(found, factor):
+    weights = np.full(20, 0.05)
+    assert nearly_right(found * factor, weights) == pytest.approx(nearly_right(found, weights), abs=1e-9)
 
 
 def test_samples_that_always_answer_alike_have_one_anchor_that_weighs_as_much_as_all_of_them():

@@ -24,7 +24,7 @@ def study(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Study:
 def _changed(study: Study, *steps) -> tuple[str, dict[str, torch.Tensor]] | None:
     """The name of the change, and the weights while it is entered; checks that they are as before afterwards."""
     module = copy.deepcopy(study.module)
-    change = Changes(module).of(follow(Recipe(list(steps)), study.outline, study.runtime))
+    change = Changes(module, study.outline).of(follow(Recipe(list(steps)), study.outline, study.runtime))
     if change is None:
         return None
     with change[1]():
@@ -99,14 +99,13 @@ def test_training_and_eight_bits_are_no_change_of_their_own(more, study):
 @pytest.mark.parametrize(
     "steps",
     [
-        [Prune(importance="random")],
         [Prune(importance="ablation")],
-        [Prune(granularity="weight", importance="taylor")],
-        [Prune(granularity="weight", importance="l1", block_size=4)],
-        [Prune(granularity="n:m", importance="l1")],
+        [Prune(granularity="weight", importance="l1", threshold=0.1)],
+        [Prune(granularity="weight", importance="l1", target="parameters")],
+        [Prune(granularity="weight", importance="l1", scope="global", layers={"fc1": 0.2})],
         [Prune(ratio=0.3), Prune(ratio=0.3)],
         [Prune(ratio=0.3), Distill(fresh=True)],
-        [Prune(importance="random"), Quantize(weight_bits=4, simulate=True)],
+        [Prune(importance="ablation"), Quantize(weight_bits=4, simulate=True)],
         [ShareWeights(bits=3)],
     ],
 )

@@ -331,7 +331,7 @@ def test_curves_along_the_ratio_are_measured_while_there_is_time_and_sharpen_wha
     assert len(known.found) > tried + 5 and known.of(asked) is None
     after, truth = study.predict(asked).accuracy, probe(study, asked)
     assert before is not None and after is not None
-    assert after.low <= truth.right / truth.samples <= after.high
+    assert after.value == pytest.approx(truth.right / truth.samples, abs=0.02)
     assert after.high - after.low <= before.high - before.low
 
 
