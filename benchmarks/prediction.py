@@ -72,7 +72,10 @@ def main(
     fitted: list[float] = []
     tried: set[str] = set()
     while len(took) < trials:
-        recipe, _ = space.random(generator)
+        try:
+            recipe, _ = space.random(generator)
+        except WorkbenchError:  # knobs that can't be combined
+            continue
         if not len(recipe) or recipe.hash in tried:
             continue
         tried.add(recipe.hash)

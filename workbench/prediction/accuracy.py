@@ -14,6 +14,7 @@ from workbench.prediction.base import CONFIDENCE
 
 EDGE = 1e-3  # shares nearer to 0 or 1 are taken for this near: their logit says no more
 MOST = 200  # observations: time grows with their cube
+FAR = (9e3, 2e4)  # lengths along features that make no difference
 
 
 class AccuracyModel:
@@ -33,22 +34,31 @@ class AccuracyModel:
         Accuracies, in [0, 1].
     samples : sequence of int
         On so many samples each.
+    about : bool
+        Whether the last feature is a logit about which accuracies lie: the process then tells how far off it is, in
+        which a function of that logit alone has a part.
     """
 
-    def __init__(self, features: Sequence[np.ndarray], shares: Sequence[float], samples: Sequence[int]):
-        table = np.array(features)[-MOST:]
+    def __init__(
+        self, features: Sequence[np.ndarray], shares: Sequence[float], samples: Sequence[int], about: bool = False
+    ):
+        self._about, table = about, np.array(features)[-MOST:]
         p = np.clip(np.array(shares)[-MOST:], EDGE, 1 - EDGE)
         noise = 1 / (np.array(samples)[-MOST:] * p * (1 - p))
-        self._center, self._scale = table.mean(0), table.std(0)
-        self._used = self._scale > 1e-9
+        self._center, deviation = table.mean(0), table.std(0)
+        self._factor = np.where(deviation > 1e-9, 1 / np.maximum(deviation, 1e-9), 0.0)
         logits = np.log(p / (1 - p))
         self._mean, self._spread = logits.mean(), logits.std() or 1.0
-        x, y = self._standard(table), (logits - self._mean) / self._spread
+        x, y = self._standard(table), (logits - self._middle(table)) / self._spread
         kernel = (
             ConstantKernel(1.0, (1e-3, 1e2)) * DotProduct(1.0)
             + ConstantKernel(0.3, (1e-3, 1e2)) * Matern(2.0, (0.3, 30.0), nu=2.5)
             + WhiteKernel(1e-2, (1e-5, 0.3))
         )
+        if about:
+            others = x.shape[1] - 1
+            alone = Matern([FAR[0]] * others + [1.0], np.array([FAR] * others + [(0.2, 10.0)]), nu=2.5)
+            kernel += ConstantKernel(0.3, (1e-3, 1e2)) * alone
         self._process = GaussianProcessRegressor(kernel, alpha=noise / self._spread**2, n_restarts_optimizer=0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # a noise at its bound is none
@@ -57,15 +67,19 @@ class AccuracyModel:
 
     def at(self, features: np.ndarray, chance: float) -> Estimate:
         """Mean and interval of the accuracy; `chance` is that of a guess."""
-        x = self._standard(features[None])
-        mean, deviation = self._process.predict(x, return_std=True)
+        mean, deviation = self._process.predict(self._standard(features[None]), return_std=True)
         reach = stats.norm.ppf((1 + CONFIDENCE) / 2) * float(deviation[0]) * self._widening
-        return told(self._mean + self._spread * float(mean[0]), self._spread * reach, chance)
+        center = float(self._middle(features[None])[0]) + self._spread * float(mean[0])
+        return told(center, self._spread * reach, chance)
+
+    def _middle(self, table: np.ndarray) -> np.ndarray:
+        """The logits about which accuracies lie."""
+        found: np.ndarray = table[:, -1] if self._about else np.full(len(table), self._mean)
+        return found
 
     def _standard(self, table: np.ndarray) -> np.ndarray:
-        if not self._used.any():
-            return np.zeros((len(table), 1))
-        return (table[:, self._used] - self._center[self._used]) / self._scale[self._used]
+        found: np.ndarray = (table - self._center) * self._factor  # what was always the same says nothing
+        return found
 
     def _calibrated(self, x: np.ndarray, y: np.ndarray) -> float:
         """By how much intervals must be wider to hold as many of the left-out observations as they say."""

@@ -50,7 +50,7 @@ class Changes:
                         self._rounded[layer, bits] = weight_grid(weight, bits).nearest(weight)
 
     def of(self, prospect: Prospect) -> Change | None:
-        """What names a recipe's change, and what enters it; None where there is none, or it isn't known beforehand."""
+        """What names a recipe's change, "" where there is none, and what enters it; None where it isn't known."""
         if prospect.fresh or prospect.student or prospect.shared is not None:
             return None
         steps = [step for step in prospect.steps if isinstance(step, Prune)]
@@ -59,7 +59,7 @@ class Changes:
         parts: list[Change | None] = [self._zeroed(step, prospect.seed) for step in zeroing]
         parts += [self._roundings(bits)] if bits else []
         parts += [self._cut(step, prospect) for step in cutting]
-        if not parts or len(zeroing) > 1 or len(cutting) > 1 or None in parts:
+        if len(zeroing) > 1 or len(cutting) > 1 or None in parts:
             return None
         known = [part for part in parts if part is not None]
 

@@ -13,44 +13,70 @@ from workbench.sensitivity import Sensitivity
 FLOAT_BITS = 16  # more bits make no difference
 
 
-def untrained(
-    prospect: Prospect,
-    curves: Curves,
-    anchored: float | None = None,
-    known: bool = False,
-    strange: bool = False,
-) -> np.ndarray:
+def by_curves(prospect: Prospect, curves: Curves, known: bool = False, strange: bool = False) -> np.ndarray:
     """Of a recipe, its trainings left out: what the curves of its kind say, and what may move it off them.
 
     Parameters
     ----------
     prospect : Prospect
     curves : Curves
-    anchored : float, optional
-        The accuracy that anchor points tell; the curves stand in for it where they can't.
     known : bool
         Whether this very recipe may be on a curve: then the curve is taken without it.
     strange : bool
         What would be said if nothing were known of its importance.
     """
-    whole, sensitivity = prospect.outline.whole_size, curves.sensitivity
-    rounded = sum(sensitivity.error("bits", name, bits) for name, bits in prospect.bits.items())
-    along = curves.at(prospect, known, strange)
+    whole = prospect.outline.whole_size
     return np.array(
         [
-            along,
+            curves.at(prospect, known, strange),
             curves.damage(prospect),
-            logit(_kept(prospect, sensitivity)),
-            math.log10(rounded + LEAST_ERROR),
+            logit(_kept(prospect, curves.sensitivity)),
+            _rounded(prospect, curves.sensitivity),
             math.log(prospect.size.parameters / whole.parameters),
-            -math.log(1 - min(prospect.zeros, 0.995)),
+            _emptied(prospect),
             activation_deficit(prospect),
             float(prospect.importance == "random"),
             float(strange or curves.strange(prospect)),
             1 / prospect.shared.bits if prospect.shared else 0.0,
-            along if anchored is None else logit(anchored),
         ]
     )
+
+
+def by_anchors(
+    prospect: Prospect, curves: Curves, anchored: float, known: bool = False, strange: bool = False
+) -> np.ndarray:
+    """As `by_curves`, for what anchor points tell of: last the logit of the accuracy that they do.
+
+    Parameters
+    ----------
+    prospect : Prospect
+    curves : Curves
+    anchored : float
+        The accuracy that anchor points tell.
+    known, strange : bool
+        As for `by_curves`.
+    """
+    return np.array(
+        [
+            curves.at(prospect, known, strange),
+            curves.damage(prospect),
+            _rounded(prospect, curves.sensitivity),
+            _emptied(prospect),
+            activation_deficit(prospect),
+            logit(anchored),
+        ]
+    )
+
+
+def _rounded(prospect: Prospect, sensitivity: Sensitivity) -> float:
+    """The logarithm of the sum of what the layers suffer from their bits, each alone."""
+    error = sum(sensitivity.error("bits", name, bits) for name, bits in prospect.bits.items())
+    return math.log10(error + LEAST_ERROR)
+
+
+def _emptied(prospect: Prospect) -> float:
+    """The logarithm of how many weights there are for each that isn't zero."""
+    return -math.log(1 - min(prospect.zeros, 0.995))
 
 
 def _kept(prospect: Prospect, sensitivity: Sensitivity) -> float:
@@ -70,7 +96,7 @@ def trained(prospect: Prospect, size: Size, before: float) -> Trained:
     left = [
         math.log(size.parameters / whole.parameters),
         math.log(size.macs / whole.macs),
-        -math.log(1 - min(prospect.zeros, 0.995)),
+        _emptied(prospect),
         math.log2(FLOAT_BITS / min(FLOAT_BITS, float(np.mean(bits)))) if bits else 0.0,
         prospect.distilled,
         prospect.pace,

@@ -12,7 +12,6 @@ from workbench.distillation.students import student_called
 from workbench.errors import WorkbenchError
 from workbench.macs import count_macs, weight_uses
 from workbench.pruning.groups import Group
-from workbench.pruning.importance import IMPORTANCES
 from workbench.pruning.structured import Structure
 from workbench.steps.base import Context, Work
 from workbench.steps.prune import Prune
@@ -20,6 +19,7 @@ from workbench.steps.prune import Prune
 Cut = Mapping[tuple[str, str], int]
 """Units that are left, by what they are (channel, head, block) and the group's name; a group left out is whole."""
 REMEMBERED = 1000  # sizes
+PLAIN = "l2"  # an importance that ranks whatever there is
 
 
 @dataclass(frozen=True)
@@ -114,28 +114,32 @@ class Outline:
             self._others[name] = Outline(student_called(name, self.context).eval(), self.context)
         return self._others[name]
 
-    def structure(self, granularity: str, importance: str = "l2") -> Structure | None:
+    def structure(self, granularity: str, importance: str = PLAIN) -> Structure | None:
         """The groups of a granularity and their scores; None where the model has none."""
         key = granularity, importance
         if key not in self._structures:
-            step = Prune.model_validate({"granularity": granularity, "importance": importance})
             try:
-                structure: Structure | None = Structure(Work(self.module), step, self.context)
+                self._structures[key] = self._found(granularity, importance)
             except WorkbenchError:
-                structure = None
-            if structure is not None:
-                structure.leave_broken()
-                for group in structure.groups:
-                    self._note(unit(granularity), group)
-            self._structures[key] = structure
+                self._structures[key] = None
         return self._structures[key]
+
+    def _found(self, granularity: str, importance: str) -> Structure | None:
+        step = Prune.model_validate({"granularity": granularity, "importance": importance})
+        if importance != PLAIN:
+            plain = self.structure(granularity)
+            return plain.ranked_by(step, self.context) if plain else None
+        structure = Structure(Work(self.module), step, self.context)
+        structure.leave_broken()
+        for group in structure.groups:
+            self._note(unit(granularity), group)
+        return structure
 
     def scores(self, structure: Structure, seed: int) -> list[Tensor]:
         """What the units of its groups are worth to a recipe of this seed, on which only chance depends."""
         if structure.step.importance != "random" or seed == self.context.seed:
             return structure.scores
-        found = IMPORTANCES["random"](structure.groups, self.module, replace(self.context, seed=seed))
-        return [score.double() for score in found if score is not None]
+        return structure.ranked_by(structure.step, replace(self.context, seed=seed)).scores
 
     def size(self, cut: Cut) -> Size:
         """The exact size of the model after a cut."""

@@ -3,14 +3,11 @@
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from workbench.errors import WorkbenchError
 from workbench.estimates import Estimate, share_of
 from workbench.machine import processor
 from workbench.metrics import Metrics
 from workbench.prediction import features
-from workbench.prediction.accuracy import MOST, AccuracyModel
 from workbench.prediction.anchors import Anchors, anchors_of
 from workbench.prediction.base import CONFIDENCE, Prediction
 from workbench.prediction.costs import energy, memory
@@ -22,6 +19,7 @@ from workbench.prediction.prospect import COSTLY, Prospect, follow
 from workbench.prediction.recovery import Recovery
 from workbench.prediction.sizes import FileSizes, by_arithmetic, by_trials
 from workbench.prediction.table import table_of
+from workbench.prediction.untrained import Observed, Untrained
 from workbench.prediction.warnings import odd_widths, slower, temperature
 from workbench.recipe import Recipe
 from workbench.sensitivity import Sensitivity
@@ -218,26 +216,21 @@ class Predictor:
         assert self._untrained is not None
         if (found := self._curves.tried(prospect)) is not None:
             return found
-        return self._untrained.at(self._features(prospect, keep=keep), self._chance)
-
-    def _features(self, prospect: Prospect, keep: bool = False, **known: bool) -> np.ndarray:
-        kept = self.anchors.kept(prospect, keep) if self.anchors else None
-        anchored = None if kept is None else self.baseline.score.value * kept
-        return features.untrained(prospect, self._curves, anchored, **known)
+        return self._untrained.at(prospect, keep)
 
     @property
     def _chance(self) -> float:
         return 1 / len(self.study.dataset.classes)
 
-    def _accuracies(self) -> tuple[AccuracyModel | None, Recovery]:
+    def _accuracies(self) -> tuple[Untrained | None, Recovery]:
         """The models of accuracy without and with training."""
         top = self.baseline.score.value
         self._learned = [(t, p) for t, p in self.trials if p.epochs > 0]
         if self.sensitivity is None:
             return None, Recovery(top, [], [])
-        self._curves = Curves(self.baseline.score.value, self.sensitivity)
+        self._curves = Curves(top, self.sensitivity)
         whole = Prospect(self.outline, self.runtime)
-        seen = [(whole, self.baseline.score.value, self.baseline.samples)]
+        seen: list[Observed] = [(whole, top, self.baseline.samples)]
         for key, found in self.probes.found.items():
             if key not in self.followed:
                 self.followed[key] = follow(Recipe.from_dict(found.recipe), self.outline, self.runtime)
@@ -250,15 +243,8 @@ class Predictor:
                 metrics = _measured(trial)
                 seen.append((prospect, metrics.score.value, metrics.samples))
                 self._curves.add(prospect, metrics.score.value, metrics.samples)
-        seen = seen[-MOST:]
         self._seen = Counter(kind for prospect, *_ in seen for kind in _pruned(prospect))
-        rows = [self._features(prospect, keep=True, known=True) for prospect, *_ in seen]
-        _, shares, samples = zip(*seen, strict=True)
-        # how far curves of one importance hold for another is learned where both are known
-        foreign = [observed for observed in seen if (step := single(observed[0])) and _foreign(step)]
-        rows = [self._features(prospect, strange=True) for prospect, *_ in foreign] + rows
-        shares, samples = (tuple(o[place] for o in foreign) + more for place, more in ((1, shares), (2, samples)))
-        self._untrained = AccuracyModel(rows, shares, samples)
+        self._untrained = Untrained(seen, self._curves, self.anchors, top, self._chance)
         befores = [self._before(t.recipe, p, keep=True).value for t, p in self._learned]
         known = [features.trained(p, p.size, b) for (_, p), b in zip(self._learned, befores, strict=True)]
         return self._untrained, Recovery(top, known, [_measured(t).score.value for t, _ in self._learned])
@@ -267,10 +253,6 @@ class Predictor:
 def _pruned(prospect: Prospect) -> set[str]:
     """What the steps of a recipe prune: all that ends in fewer channels, or in zeros, is one kind."""
     return {KINDS.get(step.granularity, step.granularity) for step in prospect.steps if isinstance(step, Prune)}
-
-
-def _foreign(step: Prune) -> bool:
-    return step.granularity == "channel" and step.importance != "l2" and (step.scope, step.round_to) == ("layer", 1)
 
 
 def _measured(trial: "Trial") -> Metrics:

@@ -94,10 +94,33 @@ class Structure:
                 f"This model has no {kind} to prune{why}.",
                 "Prune single weights (granularity: weight) instead.",
             )
-        table = step.layers
+        self._latency: LatencyAware | None = None
+        self._work, self._found = work, groups
+        self._rank()
+        if step.scope == "latency":
+            self.leave_broken()  # each group is narrowed alone and timed
+
+    def ranked_by(self, step: Prune, context: Context) -> "Structure":
+        """The same groups for another step, whose importance ranks them: the graph is not walked again.
+
+        Raises
+        ------
+        WorkbenchError
+            As the importance does.
+        """
+        other = copy.copy(self)
+        other.step, other.context, other.notes, other._latency = step, context, list(self.notes), None
+        other._rank()
+        whole = {group.name for group in self.groups}
+        other._drop([index for index, group in enumerate(other.groups) if group.name not in whole])
+        return other
+
+    def _rank(self) -> None:
+        """Say what the units of each group are worth, and leave groups whole of which nothing can be said."""
+        step, groups = self.step, self._found
         layers = [name for name, part in self.module.named_modules() if name and list(part.parameters(recurse=False))]
-        own = own_ratios(groups, table, layers)
-        found = IMPORTANCES[step.importance](groups, self.module, context)
+        own = own_ratios(groups, step.layers, layers)
+        found = IMPORTANCES[step.importance](groups, self.module, self.context)
         ranked = [index for index, score in enumerate(found) if score is not None]
         if len(ranked) < len(groups):
             unranked = [layer for index, group in enumerate(groups) if index not in ranked for layer in group.layers]
@@ -105,10 +128,6 @@ class Structure:
         self.own = {ranked.index(index): ratio for index, ratio in own.items() if index in ranked}
         self.groups = [groups[index] for index in ranked]
         self.scores = [score.detach().double() for score in found if score is not None]
-        self._latency: LatencyAware | None = None
-        self._work = work
-        if step.scope == "latency":
-            self.leave_broken()  # each group is narrowed alone and timed
 
     def at(self, ratio: float) -> Pruned:
         """The model pruned by a ratio; groups whose cut breaks it are left whole from then on, and noted.
