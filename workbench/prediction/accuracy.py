@@ -14,6 +14,7 @@ from workbench.prediction.base import CONFIDENCE
 
 EDGE = 1e-3  # shares nearer to 0 or 1 are taken for this near: their logit says no more
 MOST = 200  # observations: time grows with their cube
+LEAST = 0.1  # of a logit, that observations are taken to differ by
 FAR = (9e3, 2e4)  # lengths along features that make no difference
 
 
@@ -48,7 +49,7 @@ class AccuracyModel:
         self._center, deviation = table.mean(0), table.std(0)
         self._factor = np.where(deviation > 1e-9, 1 / np.maximum(deviation, 1e-9), 0.0)
         logits = np.log(p / (1 - p))
-        self._mean, self._spread = logits.mean(), logits.std() or 1.0
+        self._mean, self._spread = logits.mean(), max(logits.std(), LEAST)
         x, y = self._standard(table), (logits - self._middle(table)) / self._spread
         kernel = (
             ConstantKernel(1.0, (1e-3, 1e2)) * DotProduct(1.0)

@@ -136,6 +136,21 @@ def test_accuracy_without_any_difference_to_learn_from() -> None:
     assert model.at(np.zeros(3), 0.05).value == pytest.approx(0.9, abs=0.02)
 
 
+def test_accuracy_about_what_is_known_of_it_is_learned_from_little() -> None:
+    """Where the last feature is nearly the answer, a dozen observations tell how far off it is."""
+    x = np.random.default_rng(4).random((60, 3))
+    near = 4 - 6 * x[:, 0] + x[:, 1]
+    table, truth = np.column_stack([x, near + 0.3 * np.sin(near)]), 1 / (1 + np.exp(-near))
+    model = AccuracyModel(table[:12], truth[:12], [2000] * 12, about=True)
+    assert max(abs(model.at(row, 0.01).value - t) for row, t in zip(table[12:], truth[12:], strict=True)) < 0.02
+
+
+def test_accuracy_ignores_what_never_differed_before() -> None:
+    x = np.column_stack([np.linspace(-2, 2, 15), np.zeros(15)])
+    model = AccuracyModel(x, 1 / (1 + np.exp(-x[:, 0])), [500] * 15)
+    assert model.at(np.array([0.5, 0.0]), 0.1) == model.at(np.array([0.5, 9.0]), 0.1)
+
+
 def trained(before: float, updates: float = 400.0, left: float = 0.0) -> Trained:
     return Trained(before, updates, np.array([left, left, 0.0, 0.0, 0.0]))
 

@@ -7,10 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from workbench import Dataset, Prune, Quantize, Recipe
+from workbench.errors import WorkbenchError
 from workbench.macs import count_macs
 from workbench.models import fresh_model
 from workbench.prediction.outline import Outline
 from workbench.prediction.prospect import follow
+from workbench.pruning.structured import Structure
 from workbench.runtimes import RUNTIMES
 from workbench.steps.base import Context, Work
 
@@ -99,3 +101,38 @@ def test_a_cut_that_another_process_told_of_is_counted_at_once(
     cut = {("channel", name): 4}
     assert fresh.size(cut) == walked.size(cut) != walked.size({})
     assert fresh.whole(("channel", name)) == walked.whole(("channel", name))
+
+
+@pytest.mark.parametrize("importance", ["l1", "bn", "taylor", "fpgm", "lamp", "random"])
+@pytest.mark.parametrize("name", MODELS)
+def test_units_are_worth_as_much_as_to_the_step(name: str, importance: str, few_digits: Dataset) -> None:
+    """Though the graph is walked once for all importances."""
+    torch.manual_seed(0)
+    module = MODELS[name](few_digits).eval()
+    context = Context(few_digits, module, seed=3)
+    found = Outline(module, context).structure("channel", importance)
+    step = Prune.model_validate({"importance": importance})
+    expected = None
+    try:
+        expected = Structure(Work(module), step, context)
+    except WorkbenchError:  # nothing of the model can be ranked so
+        assert found is None
+        return
+    expected.leave_broken()
+    assert found is not None and [g.name for g in found.groups] == [g.name for g in expected.groups]
+    assert all(torch.equal(one, other) for one, other in zip(found.scores, expected.scores, strict=True))
+
+
+def test_by_chance_the_seed_of_the_recipe_says_which_units_go(few_digits: Dataset) -> None:
+    torch.manual_seed(0)
+    module = MODELS["branches"](few_digits).eval()
+    outline = Outline(module, Context(few_digits, module))
+    structure = outline.structure("channel", "random")
+    assert structure is not None
+    step = Prune(importance="random", scope="global")
+    for seed in (0, 7):
+        expected = Structure(Work(module), step, Context(few_digits, module, seed=seed))
+        expected.leave_broken()
+        found = outline.scores(structure, seed)
+        assert all(torch.equal(one, other) for one, other in zip(found, expected.scores, strict=True))
+    assert not torch.equal(outline.scores(structure, 0)[0], outline.scores(structure, 7)[0])
