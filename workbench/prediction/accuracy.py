@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
+from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern, WhiteKernel
@@ -25,7 +26,8 @@ class AccuracyModel:
     sizes, the length and the noise by marginal likelihood: a length for each feature fits few observations too well,
     and its intervals then hold too seldom. Each observation also has the variance of its own sample,
     :math:`1 / (n p (1 - p))`. Intervals are widened by how much the standardized errors, each observation predicted
-    without itself in closed form (chapter 5.4.2), exceed what a normal distribution would give.
+    without itself in closed form (chapter 5.4.2), exceed what a normal distribution would give, and by what a sample of
+    samples leaves open, :math:`(1/n - 1/N) / (p (1 - p))` (Cochran: Sampling Techniques, 1977, chapter 2.6).
 
     Parameters
     ----------
@@ -35,19 +37,28 @@ class AccuracyModel:
         Accuracies, in [0, 1].
     samples : sequence of int
         On so many samples each.
+    total : int, optional
+        So many samples judge what is foreseen: intervals allow for those that observations have not seen.
     about : bool
         Whether the last feature is a logit about which accuracies lie: the process then tells how far off it is, in
         which a function of that logit alone has a part.
     """
 
     def __init__(
-        self, features: Sequence[np.ndarray], shares: Sequence[float], samples: Sequence[int], about: bool = False
+        self,
+        features: Sequence[np.ndarray],
+        shares: Sequence[float],
+        samples: Sequence[int],
+        total: int = 0,
+        about: bool = False,
     ):
         self._about, table = about, np.array(features)[-MOST:]
         p = np.clip(np.array(shares)[-MOST:], EDGE, 1 - EDGE)
         noise = 1 / (np.array(samples)[-MOST:] * p * (1 - p))
         self._center, deviation = table.mean(0), table.std(0)
         self._factor = np.where(deviation > 1e-9, 1 / np.maximum(deviation, 1e-9), 0.0)
+        seen = float(np.median(samples))
+        self._unseen = max(0.0, 1 / seen - 1 / total) if total else 0.0
         logits = np.log(p / (1 - p))
         self._mean, self._spread = logits.mean(), max(logits.std(), LEAST)
         x, y = self._standard(table), (logits - self._middle(table)) / self._spread
@@ -69,9 +80,10 @@ class AccuracyModel:
     def at(self, features: np.ndarray, chance: float) -> Estimate:
         """Mean and interval of the accuracy; `chance` is that of a guess."""
         mean, deviation = self._process.predict(self._standard(features[None]), return_std=True)
-        reach = stats.norm.ppf((1 + CONFIDENCE) / 2) * float(deviation[0]) * self._widening
         center = float(self._middle(features[None])[0]) + self._spread * float(mean[0])
-        return told(center, self._spread * reach, chance)
+        p = min(max(float(expit(center)), EDGE), 1 - EDGE)
+        deviation = np.hypot(self._spread * float(deviation[0]) * self._widening, np.sqrt(self._unseen / (p * (1 - p))))
+        return told(center, stats.norm.ppf((1 + CONFIDENCE) / 2) * float(deviation), chance)
 
     def _middle(self, table: np.ndarray) -> np.ndarray:
         """The logits about which accuracies lie."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from workbench.prediction.outline import Outline
 from workbench.prediction.prospect import COSTLY, Prospect
-from workbench.prediction.zeros import Zeros
+from workbench.pruning.groups import SINGLE
 from workbench.pruning.weights import prunable
 from workbench.quantization.grids import weight_grid
 from workbench.quantization.layers import weight_name, weighted
@@ -17,7 +17,6 @@ from workbench.steps import Prune
 
 HARMLESS = 8  # bits
 LARGEST = 2_000_000  # weights: more aren't sorted and rounded in a moment
-SINGLE = ("weight", "n:m")
 Change = tuple[str, Callable[[], AbstractContextManager[None]]]
 
 
@@ -39,7 +38,7 @@ class Changes:
     def __init__(self, module: nn.Module, outline: Outline):
         self._module = module
         self._weights = {name: module.get_parameter(name) for name in prunable(module)}
-        self._zeros = Zeros(outline.module, outline.context)
+        self._zeros = outline.zeros
         self._rounded: dict[tuple[str, int], Tensor] = {}
         self._small = sum(weight.numel() for weight in self._weights.values()) <= LARGEST
         if self._small:

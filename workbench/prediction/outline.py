@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from workbench.distillation.students import student_called
 from workbench.errors import WorkbenchError
 from workbench.macs import count_macs, weight_uses
+from workbench.prediction.coded import Coded
+from workbench.prediction.zeros import Zeros
 from workbench.pruning.groups import Group
 from workbench.pruning.structured import Structure
 from workbench.steps.base import Context, Work
@@ -90,6 +92,8 @@ class Outline:
         self.module, self.context = module, context
         example = context.dataset.prepare(context.dataset.calibration.inputs[:1])
         self.shapes = {name: tuple(p.shape) for name, p in module.named_parameters()}
+        self.statistics = sum(b.numel() for b in module.buffers() if b.is_floating_point())
+        """Numbers that are no parameters, as those of batch-norms; a packed file has them too."""
         self.uses = weight_uses(module, example)
         self.layers = list(self.uses)
         total = count_macs(module, example)
@@ -134,6 +138,16 @@ class Outline:
         for group in structure.groups:
             self._note(unit(granularity), group)
         return structure
+
+    @cached_property
+    def zeros(self) -> Zeros:
+        """Which single weights go."""
+        return Zeros(self.module, self.context)
+
+    @cached_property
+    def coded(self) -> Coded:
+        """What weights take in a packed file."""
+        return Coded(self.module)
 
     def scores(self, structure: Structure, seed: int) -> list[Tensor]:
         """What the units of its groups are worth to a recipe of this seed, on which only chance depends."""

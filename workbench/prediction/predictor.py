@@ -55,7 +55,7 @@ class Predictor:
         self.anchors: Anchors | None = before.anchors if before and before.anchors else anchors_of(study)
         self.trials = [(trial, prospect) for trial in study.trials if (prospect := self._followed(trial))]
         files: dict[str, tuple[list[Size], list[int]]] = defaultdict(lambda: ([], []))
-        self._alike: dict[tuple[str, bool], list[tuple[Prospect, int]]] = defaultdict(list)
+        self._alike: dict[tuple[str, ...], list[tuple[Prospect, int]]] = defaultdict(list)
         timed: dict[str, tuple[list[tuple[LayerSize, ...]], list[Estimate]]] = defaultdict(lambda: ([], []))
         self.table = table_of(study)
         for row in self.table.rows:
@@ -71,7 +71,7 @@ class Predictor:
                 continue  # something was cut that arithmetic did not follow
             files[prospect.family][0].append(size)
             files[prospect.family][1].append(metrics.size_bytes)
-            self._alike[prospect.family, prospect.shared is None].append((prospect, metrics.size_bytes))
+            self._alike[_coding(prospect)].append((prospect, metrics.size_bytes))
             conditions = metrics.conditions
             elsewhere = conditions is not None and (conditions.processor, conditions.version) != here
             if metrics.speedup is not None and not elsewhere:
@@ -160,7 +160,7 @@ class Predictor:
         if known is not None:
             return known.at(size)
         graph = max(0, self.baseline.size_bytes - 4 * self.whole.parameters)
-        alike = self._alike[prospect.family, prospect.shared is None]
+        alike = self._alike[_coding(prospect)]
         return by_trials(prospect, graph, alike) if alike else by_arithmetic(prospect, size, graph)
 
     def _share(self, prospect: Prospect, size: Size, notes: list[str]) -> Estimate | None:
@@ -229,8 +229,8 @@ class Predictor:
         if self.sensitivity is None:
             return None, Recovery(top, [], [])
         self._curves = Curves(top, self.sensitivity)
-        whole = Prospect(self.outline, self.runtime)
-        seen: list[Observed] = [(whole, top, self.baseline.samples)]
+        whole: Observed = (Prospect(self.outline, self.runtime), top, self.baseline.samples)
+        seen = [whole]
         for key, found in self.probes.found.items():
             if key not in self.followed:
                 self.followed[key] = follow(Recipe.from_dict(found.recipe), self.outline, self.runtime)
@@ -244,10 +244,16 @@ class Predictor:
                 seen.append((prospect, metrics.score.value, metrics.samples))
                 self._curves.add(prospect, metrics.score.value, metrics.samples)
         self._seen = Counter(kind for prospect, *_ in seen for kind in _pruned(prospect))
-        self._untrained = Untrained(seen, self._curves, self.anchors, top, self._chance)
+        self._untrained = Untrained(seen, self._curves, self.anchors, whole, self._chance)
         befores = [self._before(t.recipe, p, keep=True).value for t, p in self._learned]
         known = [features.trained(p, p.size, b) for (_, p), b in zip(self._learned, befores, strict=True)]
         return self._untrained, Recovery(top, known, [_measured(t).score.value for t, _ in self._learned])
+
+
+def _coding(prospect: Prospect) -> tuple[str, ...]:
+    """Of files that are coded alike, and so miss the same bytes."""
+    coded = "shared" if prospect.shared else "rounded" if prospect.quantize else "floats"
+    return prospect.family, coded
 
 
 def _pruned(prospect: Prospect) -> set[str]:

@@ -21,7 +21,7 @@ from workbench.pruning.plan import replay
 from workbench.quantization.activations import rounded_inputs
 from workbench.recipe import Recipe
 from workbench.sensitivity_scan import SAMPLES, logits
-from workbench.steps import Prune, Quantize, ShareWeights
+from workbench.steps import Half, Pack, Prune, Quantize, ShareWeights
 from workbench.steps.base import Step, Work
 from workbench.steps.finetune import Training
 from workbench.threads import threads
@@ -81,8 +81,15 @@ def probes_of(study: "Study") -> Probes:
 
 
 def without_training(recipe: Recipe) -> Recipe:
-    """The recipe's other steps: what it is before anything is trained."""
-    return Recipe([step for step in recipe if not isinstance(step, Training)], recipe.seed)
+    """What a recipe is before anything is trained; with its seed only where that makes a difference."""
+    steps = [step for step in recipe if not isinstance(step, Training)]
+    return Recipe(steps, recipe.seed if any(map(_by_chance, steps)) else 0)
+
+
+def _by_chance(step: Step) -> bool:
+    if isinstance(step, Prune):
+        return step.importance == "random"
+    return not isinstance(step, (Half, Pack)) and not (isinstance(step, Quantize) and step.rounding != "adaround")
 
 
 def probe(study: "Study", recipe: Recipe, samples: int = SAMPLES) -> Probe:

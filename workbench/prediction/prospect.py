@@ -10,7 +10,7 @@ from workbench.energy import macs_by_width
 from workbench.errors import WorkbenchError
 from workbench.prediction.outline import Outline, Size, unit
 from workbench.pruning.allocation import allocate, own_ratios
-from workbench.pruning.groups import MOST, Group, least
+from workbench.pruning.groups import MOST, SINGLE, Group, least
 from workbench.pruning.weights import prunable
 from workbench.quantization.layers import weight_name
 from workbench.recipe import Recipe
@@ -159,7 +159,7 @@ def _prune(prospect: Prospect, step: Step) -> None:
     assert isinstance(step, Prune)
     prospect.steps.append(step)
     prospect.importance = step.importance
-    if step.granularity in ("weight", "n:m"):
+    if step.granularity in SINGLE:
         ratio = 1 - step.n / step.m if step.granularity == "n:m" else _weight_ratio(prospect, step)
         prospect.zeros = max(prospect.zeros, ratio)
         return

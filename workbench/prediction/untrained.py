@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from functools import cached_property
 
+import numpy as np
+
 from workbench.estimates import Estimate
 from workbench.prediction import features
 from workbench.prediction.accuracy import MOST, AccuracyModel
@@ -11,12 +13,13 @@ from workbench.prediction.curves import Curves, single
 from workbench.prediction.prospect import Prospect
 from workbench.steps import Prune
 
+FEWEST = 3  # observations that anchors tell of, to learn from
 Observed = tuple[Prospect, float, int]
 """A recipe, the share answered right without its trainings, and of how many samples."""
 
 
 class Untrained:
-    """Two models of what was observed, each fitted when it is first asked.
+    """Two models of what was observed.
 
     Parameters
     ----------
@@ -25,23 +28,27 @@ class Untrained:
     curves : Curves
         Of the same recipes.
     anchors : Anchors or None
-    top, chance : float
-        The accuracy of the unchanged model, and that of a guess.
+    whole : Observed
+        The unchanged model, judged by all samples.
+    chance : float
+        The accuracy of a guess.
     """
 
     def __init__(
-        self, observed: Sequence[Observed], curves: Curves, anchors: Anchors | None, top: float, chance: float
+        self, observed: Sequence[Observed], curves: Curves, anchors: Anchors | None, whole: Observed, chance: float
     ):
-        self._curves, self._anchors, self._top, self._chance = curves, anchors, top, chance
+        self._curves, self._anchors, self._chance = curves, anchors, chance
+        _, self._top, self._total = whole
         recent = list(observed[-MOST:])
         # how far curves of one importance hold for another is learned where both are known
         foreign = [(seen, True) for seen in recent if (step := single(seen[0])) and _foreign(step)]
         self._learned = foreign + [(seen, False) for seen in recent]
+        self._by_anchors = self._learned_by_anchors()  # at once: it is asked again and again, for a moment each
 
     def at(self, prospect: Prospect, keep: bool = False) -> Estimate:
         """Mean and interval; what anchors told may be kept in the study."""
         anchored = self._anchored(prospect, keep)
-        if anchored is None:
+        if anchored is None or self._by_anchors is None:
             return self._by_curves.at(features.by_curves(prospect, self._curves), self._chance)
         return self._by_anchors.at(features.by_anchors(prospect, self._curves, anchored), self._chance)
 
@@ -55,24 +62,25 @@ class Untrained:
             features.by_curves(prospect, self._curves, known=not strange, strange=strange)
             for (prospect, *_), strange in self._learned
         ]
-        return AccuracyModel(rows, *self._targets([seen for seen, _ in self._learned]))
+        return self._fitted(rows, [seen for seen, _ in self._learned])
 
-    @cached_property
-    def _by_anchors(self) -> AccuracyModel:
+    def _learned_by_anchors(self) -> AccuracyModel | None:
         told = [
             (seen, strange, anchored)
             for seen, strange in self._learned
             if (anchored := self._anchored(seen[0], keep=True)) is not None
         ]
+        if len(told) < FEWEST:
+            return None
         rows = [
             features.by_anchors(prospect, self._curves, anchored, known=not strange, strange=strange)
             for (prospect, *_), strange, anchored in told
         ]
-        return AccuracyModel(rows, *self._targets([seen for seen, *_ in told]), about=True)
+        return self._fitted(rows, [seen for seen, *_ in told], about=True)
 
-    @staticmethod
-    def _targets(observed: Sequence[Observed]) -> tuple[list[float], list[int]]:
-        return [share for _, share, _ in observed], [samples for *_, samples in observed]
+    def _fitted(self, rows: list[np.ndarray], observed: Sequence[Observed], about: bool = False) -> AccuracyModel:
+        _, shares, samples = zip(*observed, strict=True)
+        return AccuracyModel(rows, shares, samples, self._total, about)
 
 
 def _foreign(step: Prune) -> bool:

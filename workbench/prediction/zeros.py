@@ -28,6 +28,7 @@ class Zeros:
     def __init__(self, module: nn.Module, context: Context):
         self._module, self._context = module, context
         self._names = prunable(module)
+        self._last: tuple[str | None, dict[str, Tensor]] | None = None
         self._scores: dict[Worth, dict[str, Tensor]] = {}
         self._places: dict[tuple[Worth, int, bool], dict[str, tuple[Tensor, int]]] = {}
         self._neighbours: dict[tuple[Worth, int, int], dict[str, Tensor]] = {}
@@ -42,6 +43,12 @@ class Zeros:
 
     def kept(self, step: Prune, seed: int) -> dict[str, Tensor]:
         """For each weight, whether it is kept when the step is carried out in a recipe of this seed."""
+        key = self.name(step, seed)
+        if self._last is None or self._last[0] != key:
+            self._last = key, self._kept(step, seed)
+        return self._last[1]
+
+    def _kept(self, step: Prune, seed: int) -> dict[str, Tensor]:
         own, worth = {f"{layer}.weight": ratio for layer, ratio in step.layers.items()}, _worth(step, seed)
         if step.granularity == "n:m":
             return {name: kept for name, kept in self._of_neighbours(step, worth).items() if name not in own}

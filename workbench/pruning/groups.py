@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 Edit = dict[str, Any]
+SINGLE = ("weight", "n:m")  # granularities of which nothing is removed: weights become zero
 MOST = 0.95  # of one group's units, whatever the scope says
 
 

@@ -145,6 +145,14 @@ def test_accuracy_about_what_is_known_of_it_is_learned_from_little() -> None:
     assert max(abs(model.at(row, 0.01).value - t) for row, t in zip(table[12:], truth[12:], strict=True)) < 0.02
 
 
+def test_accuracy_allows_for_samples_that_nobody_has_seen() -> None:
+    x = np.linspace(-2, 2, 15)[:, None]
+    right = 1 / (1 + np.exp(-x[:, 0]))
+    narrow, wide = (AccuracyModel(x, right, [500] * 15, total).at(x[7], 0.1) for total in (500, 50_000))
+    assert wide.value == narrow.value
+    assert wide.high - wide.low > max(narrow.high - narrow.low, 2 * 1.6 * (0.25 / 500) ** 0.5)
+
+
 def test_accuracy_ignores_what_never_differed_before() -> None:
     x = np.column_stack([np.linspace(-2, 2, 15), np.zeros(15)])
     model = AccuracyModel(x, 1 / (1 + np.exp(-x[:, 0])), [500] * 15)

@@ -12,6 +12,7 @@ from workbench.prediction.untrained import Observed, Untrained
 from workbench.sensitivity_scan import known_sensitivity
 
 WHOLE = 0.95
+FALLING = [0.95 - 0.04 * place for place in range(20)]
 ANCHORED = [
     Prune(ratio=0.45, importance="taylor"),
     Prune(ratio=0.8, granularity="weight", importance="lamp", scope="global"),
@@ -48,6 +49,10 @@ def _curves(study: Study) -> Curves:
     return Curves(WHOLE, sensitivity)
 
 
+def _untrained(study: Study, shares: Sequence[float], anchors: Told | None) -> Untrained:
+    return Untrained(_observed(study, shares), _curves(study), anchors, (_prospect(study), WHOLE, 500), 0.1)
+
+
 def _observed(study: Study, shares: Sequence[float]) -> list[Observed]:
     ratios = [0.05 + 0.9 * place / len(shares) for place in range(len(shares))]
     return [(_prospect(study, Prune(ratio=round(r, 2))), share, 500) for r, share in zip(ratios, shares, strict=True)]
@@ -68,20 +73,18 @@ def test_the_unchanged_model_keeps_what_it_has(study):
 def test_what_anchors_say_is_learned_from_where_they_were_wrong(study):
     """They say 0.8 of everything; half of it is what it comes to."""
     anchors = Told(0.8)
-    model = Untrained(_observed(study, [0.4] * 20), _curves(study), anchors, WHOLE, 0.1)
+    model = _untrained(study, [0.4] * 20, anchors)
     assert model.at(_prospect(study, Prune(ratio=0.42))).value == pytest.approx(0.4, abs=0.05)
     assert anchors.asked > 20
 
 
 def test_without_anchors_the_curves_say_it(study):
-    model = Untrained(_observed(study, [0.95 - 0.04 * k for k in range(20)]), _curves(study), None, WHOLE, 0.1)
+    model = _untrained(study, FALLING, None)
     little, much = (model.at(_prospect(study, Prune(ratio=ratio))).value for ratio in (0.1, 0.85))
     assert little > 0.8 > 0.45 > much
 
 
 def test_of_what_anchors_can_not_tell_the_curves_say_it(study):
-    observed = _observed(study, [0.95 - 0.04 * k for k in range(20)])
-    alone = Untrained(observed, _curves(study), None, WHOLE, 0.1)
-    silent = Untrained(observed, _curves(study), Told(None), WHOLE, 0.1)
+    alone, silent = (_untrained(study, FALLING, anchors) for anchors in (None, Told(None)))
     prospect = _prospect(study, Prune(ratio=0.5))
     assert silent.at(prospect) == alone.at(prospect)
