@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from workbench.prediction.outline import LayerSize
     from workbench.prediction.prospect import Prospect
 
-FLOAT = 27.0  # bits for a 32-bit float: its sign and mantissa are as good as random
+FLOAT = 26.7  # bits for a 32-bit float: its sign and mantissa are as good as random
 SCALE = 32.0  # bits for one of a few floats, of which no frequencies can be learned
-ENOUGH = 40_000  # weights of a layer, to tell how often each code comes
+ENOUGH = 100_000  # weights of a layer, to tell how often each code comes
 
 
 class Coded:
@@ -41,18 +41,18 @@ class Coded:
     def bits(self, prospect: "Prospect", layer: "LayerSize") -> float:
         """Of all weights that are left of a layer, and of the scales that go with them."""
         kept = _kept(prospect, layer.name)
+        share = 1 - prospect.zeros if kept is None else float(kept.float().mean())
         width, grid, scales = self._coding(prospect, layer)
         if width >= FLOATS:
-            share = 1 - prospect.zeros if kept is None else float(kept.double().mean())
             return layer.weights * (_entropy(np.array([share, 1 - share])) + share * FLOAT)
         codes = self._on_grid(layer.name, width, *grid)
-        if kept is None:
-            counts = torch.bincount(codes).double().numpy() * (1 - prospect.zeros)
-            counts[0] += prospect.zeros * len(codes)
-        else:
-            counts = torch.bincount(codes * kept[_rows(kept)].flatten()).double().numpy()
-        learned = (np.count_nonzero(counts) - 1) * math.log2(max(2, layer.weights)) / 2
-        return layer.weights * _entropy(counts / counts.sum()) + learned + scales * SCALE
+        if kept is not None and share:
+            codes = codes[kept[_rows(kept)].flatten()]
+        counts = torch.bincount(codes, minlength=1).double().numpy()
+        shares = share * counts / max(1, len(codes))
+        shares[0] += 1 - share
+        learned = (np.count_nonzero(shares) - 1) * math.log2(max(2, layer.weights)) / 2
+        return layer.weights * _entropy(shares) + learned + scales * SCALE
 
     def _coding(self, prospect: "Prospect", layer: "LayerSize") -> tuple[int, tuple[str, str], int]:
         """Bits of a layer's weights, how their grid is chosen, and how many scales it has."""

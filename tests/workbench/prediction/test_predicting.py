@@ -32,7 +32,7 @@ from workbench.prediction.balanced import balanced
 from workbench.prediction.base import Prediction
 from workbench.prediction.calibration import Calibration
 from workbench.prediction.outline import Outline
-from workbench.prediction.probes import measure_probes, probe, probes_of
+from workbench.prediction.probes import Probe, Probes, measure_probes, probe, probes_of, without_training
 from workbench.prediction.prospect import EFFECTS, follow
 from workbench.prediction.table import table_of
 from workbench.steps import STEPS
@@ -393,3 +393,14 @@ def test_the_form_of_the_file_follows_from_the_recipe(ready: Study) -> None:
     )
     assert form(Quantize()) == form(Prune(), Quantize()) != form(Quantize(mode="weight-only", weight_bits=4))
     assert form(Pack()) == form(ShareWeights()) == form(Quantize(weight_bits=2, simulate=True)) == "packed"
+
+
+def test_what_was_tried_is_found_again_whatever_the_seed_unless_it_is_by_chance(tmp_path: Path) -> None:
+    probes = Probes(tmp_path / "probes.jsonl")
+    steps = [Prune(ratio=0.6), Quantize(weight_bits=4)]
+    probes.add(Probe(without_training(Recipe(steps, seed=1)).to_dict(), 300, 500))
+    assert probes.share(Recipe([*steps, Finetune()], seed=2)) == 0.6
+    by_chance = [Prune(ratio=0.6, importance="random")]
+    probes.add(Probe(without_training(Recipe(by_chance, seed=1)).to_dict(), 100, 500))
+    assert probes.share(Recipe(by_chance, seed=1)) == 0.2
+    assert probes.share(Recipe(by_chance, seed=2)) is None
