@@ -19,7 +19,7 @@ from workbench.prediction.prospect import Prospect
 if TYPE_CHECKING:
     from workbench.study import Study
 
-BUDGET = 0.012  # seconds, for all anchors together; all else of a prediction takes 3 to 5 thousandths
+BUDGET = 0.010  # seconds, for all anchors together; all else of a prediction takes 3 to 8 thousandths
 LONGEST = 0.05  # seconds, for the fewest: they are worth more than the time that a slow machine takes
 MOST, FEWEST = 256, 8
 ENOUGH = 16  # observations, to choose anchors by

@@ -36,14 +36,14 @@ class Changes:
     """
 
     def __init__(self, module: nn.Module, outline: Outline):
-        self._module = module
-        self._weights = {name: module.get_parameter(name) for name in prunable(module)}
+        self._module, self._parameters = module, dict(module.named_parameters())
+        self._weights = {name: self._parameters[name] for name in prunable(module)}
         self._zeros = outline.zeros
         self._rounded: dict[tuple[str, int], Tensor] = {}
         self._small = sum(weight.numel() for weight in self._weights.values()) <= LARGEST
         if self._small:
             for layer in weighted(module):
-                weight = module.get_parameter(weight_name(layer)).detach().float()
+                weight = self._parameters[weight_name(layer)].detach().float()
                 for bits in BITS:
                     if bits < HARMLESS:
                         self._rounded[layer, bits] = weight_grid(weight, bits).nearest(weight)
@@ -86,7 +86,7 @@ class Changes:
             return None
 
         def enter() -> AbstractContextManager[None]:
-            now = {layer: self._module.get_parameter(weight_name(layer)) for layer in bits}  # zeros stay zeros
+            now = {layer: self._parameters[weight_name(layer)] for layer in bits}  # zeros stay zeros
             return self._with(
                 {weight_name(n): torch.where(now[n] == 0, now[n], self._rounded[n, width]) for n, width in bits.items()}
             )
@@ -117,12 +117,12 @@ class Changes:
     @contextmanager
     def _with(self, weights: dict[str, Tensor]) -> Iterator[None]:
         """Other weights, for a while."""
-        before = {name: self._module.get_parameter(name).detach().clone() for name in weights}
+        before = {name: self._parameters[name].detach().clone() for name in weights}
         with torch.no_grad():
             for name, weight in weights.items():
-                self._module.get_parameter(name).copy_(weight)
+                self._parameters[name].copy_(weight)
             try:
                 yield
             finally:
                 for name, weight in before.items():
-                    self._module.get_parameter(name).copy_(weight)
+                    self._parameters[name].copy_(weight)

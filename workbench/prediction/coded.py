@@ -36,7 +36,7 @@ class Coded:
 
     def __init__(self, module: nn.Module):
         self._module = module
-        self._codes: dict[tuple[str, int, str, str], Tensor] = {}
+        self._codes: dict[tuple[str, int, str, str], tuple[Tensor, np.ndarray]] = {}
 
     def bits(self, prospect: "Prospect", layer: "LayerSize") -> float:
         """Of all weights that are left of a layer, and of the scales that go with them."""
@@ -45,11 +45,10 @@ class Coded:
         width, grid, scales = self._coding(prospect, layer)
         if width >= FLOATS:
             return layer.weights * (_entropy(np.array([share, 1 - share])) + share * FLOAT)
-        codes = self._on_grid(layer.name, width, *grid)
+        codes, shares = self._on_grid(layer.name, width, *grid)
         if kept is not None and share:
-            codes = codes[kept[_rows(kept)].flatten()]
-        counts = torch.bincount(codes, minlength=1).double().numpy()
-        shares = share * counts / max(1, len(codes))
+            shares = _shares(codes[kept[_rows(kept)].flatten()])
+        shares = share * shares
         shares[0] += 1 - share
         learned = (np.count_nonzero(shares) - 1) * math.log2(max(2, layer.weights)) / 2
         return layer.weights * _entropy(shares) + learned + scales * SCALE
@@ -65,14 +64,15 @@ class Coded:
         scales = layer.outputs if q.granularity == "channel" else 1
         return prospect.bits.get(layer.name, FLOATS), (q.weight_observer, q.granularity), scales
 
-    def _on_grid(self, layer: str, bits: int, observer: str, granularity: str) -> Tensor:
-        """The codes of enough of a layer's weights, folded as the file has them: zero is 0."""
+    def _on_grid(self, layer: str, bits: int, observer: str, granularity: str) -> tuple[Tensor, np.ndarray]:
+        """The codes of enough of a layer's weights, 0 for zero, and how often each comes."""
         key = layer, bits, observer, granularity
         if key not in self._codes:
             weight = self._module.get_parameter(weight_name(layer)).detach()
             weight = weight[_rows(weight)]
-            codes = weight_grid(weight, bits, observer, granularity).codes(weight).flatten().long()
-            self._codes[key] = torch.where(codes > 0, 2 * codes - 1, -2 * codes)
+            codes = weight_grid(weight, bits, observer, granularity).codes(weight).flatten()
+            codes = torch.where(codes > 0, 2 * codes - 1, -2 * codes)
+            self._codes[key] = codes, _shares(codes)
         return self._codes[key]
 
 
@@ -89,6 +89,11 @@ def _kept(prospect: "Prospect", layer: str) -> Tensor | None:
     if len(steps) != 1 or zeros.name(steps[0], prospect.seed) is None:
         return None
     return zeros.kept(steps[0], prospect.seed).get(weight_name(layer))
+
+
+def _shares(codes: Tensor) -> np.ndarray:
+    found: np.ndarray = torch.bincount(codes, minlength=1).double().numpy() / max(1, len(codes))
+    return found
 
 
 def _entropy(shares: np.ndarray) -> float:
