@@ -23,8 +23,10 @@ from workbench.steps.quantize import FLOATS
 
 if TYPE_CHECKING:
     from workbench.study import Study
+    from workbench.trial import Trial
 
 FORMATS = (Quantize, Half)
+PATIENCE = 2  # layers in floats, of which one must have brought something back for more of them
 COUNTS = {"sampled": 12, "random": 24, "near": 48}
 """Candidates of each round: from Optuna's sampler, by chance, and near the front."""
 
@@ -122,24 +124,36 @@ class Pool:
         return params if merged(made) == merged(recipe) else {}
 
     def _restored(self, params: Mapping[int, Params]) -> Iterator[Candidate]:
-        """Where integers lose more accuracy than they may: one more layer in floats, the worst ones first."""
-        baseline, sensitivity = self.study.baseline.metrics, self.space.sensitivity
-        if baseline is None or sensitivity is None:
+        """Where integers lose more accuracy than they may: one more layer in floats, the worst ones first.
+
+        No more of them where the first few have brought nothing back, or where floats lose too much as well.
+        """
+        sensitivity = self.space.sensitivity
+        if sensitivity is None:
             return
         trials = measured(self.study, self.goal)
         plain = {trial.recipe.hash for trial in trials if trial.number in params}
+        lost = {trial.recipe.hash: self._lost(trial) for trial in trials}
         for trial in trials:
             step = next((step for step in trial.recipe if isinstance(step, Quantize)), None)
             if step is None or step.mode != "static" or any(bits < FLOATS for bits in step.layers.values()):
                 continue
-            over = self.goal.violations(trial.metrics, baseline) if trial.metrics else {}
-            broken = any(more > 0 for name, more in over.items() if name in SCORES)
-            if broken and _with(trial.recipe, step.model_copy(update={"layers": {}})).hash in plain:
+            integers = _with(trial.recipe, step.model_copy(update={"layers": {}})).hash
+            floats = Recipe([s for s in trial.recipe if s is not step], trial.recipe.seed).hash
+            over, count = lost[trial.recipe.hash], len(step.layers)
+            in_vain = lost.get(floats, 0) > 0 or (count >= PATIENCE and over >= lost.get(integers, 0))
+            if over > 0 and integers in plain and not in_vain:
                 layers = sensitivity.grid("bits")[0]
                 worst = sorted(layers, key=lambda n, b=step.weight_bits: sensitivity.error("bits", n, b), reverse=True)  # type: ignore[misc]
-                if (count := len(step.layers) + 1) < len(worst):
-                    floats = dict.fromkeys(worst[:count], FLOATS)
-                    yield Candidate(_with(trial.recipe, step.model_copy(update={"layers": floats})), {})
+                if count + 1 < len(worst):
+                    more = dict.fromkeys(worst[: count + 1], FLOATS)
+                    yield Candidate(_with(trial.recipe, step.model_copy(update={"layers": more})), {})
+
+    def _lost(self, trial: "Trial") -> float:
+        """By how much a trial's score breaks its limit; 0 where it doesn't."""
+        baseline = self.study.baseline.metrics
+        over = self.goal.violations(trial.metrics, baseline) if trial.metrics and baseline else {}
+        return max((more for name, more in over.items() if name in SCORES), default=0.0)
 
     def _scored(self, params: Mapping[int, Params]) -> list[tuple[Params, float]]:
         """What was measured, and how good it is: less the more trials beat it, more the more it covers alone."""

@@ -80,6 +80,31 @@ def test_one_layer_after_the_other_goes_back_to_floats_until_the_limit_holds(poo
         pool.study.label(trial, deleted=True)
 
 
+def test_no_more_layers_go_back_where_the_first_ones_brought_nothing_back(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workbench.search.candidates.PATIENCE", 1)
+    integers = _trials(pool)[1]
+    trial = pool.study.run(_floats(pool, integers, 1))
+    assert trial.metrics is not None and integers.metrics is not None
+    helped = trial.metrics.score.value > integers.metrics.score.value
+    try:
+        hashes = {candidate.recipe.hash for candidate in pool.drawn(_params(pool))}
+        assert (_floats(pool, trial, 2).hash in hashes) is helped
+    finally:
+        pool.study.label(trial, deleted=True)
+
+
+def test_none_goes_back_where_floats_lose_too_much_as_well(pool: Pool) -> None:
+    integers = _trials(pool)[2]
+    trial = pool.study.run(Recipe(integers.recipe.steps[:2]))
+    assert trial.metrics is not None and trial.metrics.score.value < 0.995
+    try:
+        assert _floats(pool, integers, 1).hash not in {candidate.recipe.hash for candidate in pool.drawn(_params(pool))}
+    finally:
+        pool.study.label(trial, deleted=True)
+
+
 def _floats(pool: Pool, trial: Trial, count: int) -> Recipe:
     """A trial's recipe with so many layers in floats, those first that 8 bits harm most."""
     sensitivity = pool.space.sensitivity
