@@ -17,7 +17,7 @@ from workbench.prediction.outline import LayerSize, Size
 from workbench.prediction.probes import probe, probes_of
 from workbench.prediction.prospect import COSTLY, Prospect, follow
 from workbench.prediction.recovery import Recovery
-from workbench.prediction.sizes import FileSizes, by_arithmetic, by_trials
+from workbench.prediction.sizes import CorrectedSizes, FileSizes, by_arithmetic
 from workbench.prediction.table import table_of
 from workbench.prediction.untrained import Observed, Untrained
 from workbench.prediction.warnings import odd_widths, slower, temperature
@@ -56,6 +56,7 @@ class Predictor:
         self.trials = [(trial, prospect) for trial in study.trials if (prospect := self._followed(trial))]
         files: dict[str, tuple[list[Size], list[int]]] = defaultdict(lambda: ([], []))
         self._alike: dict[tuple[str, ...], list[tuple[Prospect, int]]] = defaultdict(list)
+        self._corrected: dict[tuple[str, ...], CorrectedSizes] = {}
         timed: dict[str, tuple[list[tuple[LayerSize, ...]], list[Estimate]]] = defaultdict(lambda: ([], []))
         self.table = table_of(study)
         for row in self.table.rows:
@@ -159,9 +160,12 @@ class Predictor:
         known = self._files.get(prospect.family) if prospect.form != "packed" else None
         if known is not None:
             return known.at(size)
-        graph = max(0, self.baseline.size_bytes - 4 * self.whole.parameters)
-        alike = self._alike[_coding(prospect)]
-        return by_trials(prospect, graph, alike) if alike else by_arithmetic(prospect, size, graph)
+        graph, coding = max(0, self.baseline.size_bytes - 4 * self.whole.parameters), _coding(prospect)
+        if not self._alike[coding]:
+            return by_arithmetic(prospect, size, graph)
+        if coding not in self._corrected:
+            self._corrected[coding] = CorrectedSizes(graph, self._alike[coding])
+        return self._corrected[coding].at(prospect)
 
     def _share(self, prospect: Prospect, size: Size, notes: list[str]) -> Estimate | None:
         """What is left of the baseline's latency."""

@@ -58,29 +58,34 @@ class FileSizes:
         return Estimate(value=value, low=value * (1 - self.error), high=value * (1 + self.error))
 
 
-def by_trials(prospect: Prospect, graph: int, trials: Sequence[tuple[Prospect, int]]) -> Estimate:
+class CorrectedSizes:
     """Arithmetic, put right by how many bytes it missed of trials of the same form: where no line goes through files.
 
     Parameters
     ----------
-    prospect : Prospect
     graph : int
         Bytes of the baseline's file beside its parameters.
     trials : sequence of tuple of Prospect and int
         Of that form, one at least, and the bytes of their files.
     """
-    size = prospect.size
-    if not prospect.packed:
-        for other, file in trials:
-            if other.steps == prospect.steps and other.size == size:
-                return Estimate(value=file, low=file * (1 - SAME), high=file * (1 + SAME))
-    missed = [file - by_arithmetic(other, other.size, graph).value for other, file in trials]
-    value = by_arithmetic(prospect, size, graph).value + float(np.mean(missed))
-    reach = UNKNOWN * value
-    if (n := len(missed)) >= FEWEST:  # the interval of one more of them
-        spread = float(np.std(missed, ddof=1)) * math.sqrt(1 + 1 / n)
-        reach = max(FEW * value, float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * spread)
-    return Estimate(value=value, low=max(0.0, value - reach), high=value + reach)
+
+    def __init__(self, graph: int, trials: Sequence[tuple[Prospect, int]]):
+        self._graph, self._trials = graph, trials
+        self._missed = [file - by_arithmetic(other, other.size, graph).value for other, file in trials]
+
+    def at(self, prospect: Prospect) -> Estimate:
+        """The bytes of a model's file."""
+        size, missed = prospect.size, self._missed
+        if not prospect.packed:
+            for other, file in self._trials:
+                if other.steps == prospect.steps and other.size == size:
+                    return Estimate(value=file, low=file * (1 - SAME), high=file * (1 + SAME))
+        value = by_arithmetic(prospect, size, self._graph).value + float(np.mean(missed))
+        reach = UNKNOWN * value
+        if (n := len(missed)) >= FEWEST:  # the interval of one more of them
+            spread = float(np.std(missed, ddof=1)) * math.sqrt(1 + 1 / n)
+            reach = max(FEW * value, float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * spread)
+        return Estimate(value=value, low=max(0.0, value - reach), high=value + reach)
 
 
 def by_arithmetic(prospect: Prospect, size: Size, graph: int) -> Estimate:
