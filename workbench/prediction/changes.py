@@ -16,7 +16,6 @@ from workbench.sensitivity import BITS
 from workbench.steps import Prune
 
 HARMLESS = 8  # bits
-LARGEST = 2_000_000  # weights: more aren't sorted and rounded in a moment
 Change = tuple[str, Callable[[], AbstractContextManager[None]]]
 
 
@@ -40,8 +39,7 @@ class Changes:
         self._weights = {name: self._parameters[name] for name in prunable(module)}
         self._zeros = outline.zeros
         self._rounded: dict[tuple[str, int], Tensor] = {}
-        self._small = sum(weight.numel() for weight in self._weights.values()) <= LARGEST
-        if self._small:
+        if self._zeros.few:
             for layer in weighted(module):
                 weight = self._parameters[weight_name(layer)].detach().float()
                 for bits in BITS:
@@ -73,7 +71,7 @@ class Changes:
 
     def _zeroed(self, step: Prune, seed: int) -> Change | None:
         name = self._zeros.name(step, seed)
-        if name is None or not self._small:
+        if name is None:
             return None
 
         def enter() -> AbstractContextManager[None]:

@@ -1,5 +1,6 @@
 """Which single weights a recipe would set to zero: they are put in order once, so that any ratio is a comparison."""
 
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from workbench.steps import Prune
 from workbench.steps.base import Context
 
 Worth = tuple[str, str]
+LARGEST = 2_000_000  # weights: more aren't put in order, or rounded, in a moment
 
 
 class Zeros:
@@ -23,11 +25,18 @@ class Zeros:
     ----------
     module : torch.nn.Module
     context : Context
+
+    Attributes
+    ----------
+    few : bool
+        Whether they are few enough to be put in order at all.
     """
 
     def __init__(self, module: nn.Module, context: Context):
         self._module, self._context = module, context
         self._names = prunable(module)
+        self.few = sum(module.get_parameter(name).numel() for name in self._names) <= LARGEST
+        self._asked = threading.Lock()  # gradients are left in the module for a while
         self._last: tuple[str | None, dict[str, Tensor]] | None = None
         self._scores: dict[Worth, dict[str, Tensor]] = {}
         self._places: dict[tuple[Worth, int, bool], dict[str, tuple[Tensor, int]]] = {}
@@ -35,7 +44,7 @@ class Zeros:
 
     def name(self, step: Prune, seed: int) -> str | None:
         """What tells a pruning of single weights from others; None where it takes more than an order to follow."""
-        if step.target != "none" or step.threshold or (step.layers and step.scope == "global"):
+        if not self.few or step.target != "none" or step.threshold or (step.layers and step.scope == "global"):
             return None
         own = " ".join(f"{layer}={ratio}" for layer, ratio in sorted(step.layers.items()))
         much = f"{step.n}:{step.m}" if step.granularity == "n:m" else f"{step.ratio} {step.scope} {step.block_size}"
@@ -44,9 +53,10 @@ class Zeros:
     def kept(self, step: Prune, seed: int) -> dict[str, Tensor]:
         """For each weight, whether it is kept when the step is carried out in a recipe of this seed."""
         key = self.name(step, seed)
-        if self._last is None or self._last[0] != key:
-            self._last = key, self._kept(step, seed)
-        return self._last[1]
+        with self._asked:
+            if self._last is None or self._last[0] != key:
+                self._last = key, self._kept(step, seed)
+            return self._last[1]
 
     def _kept(self, step: Prune, seed: int) -> dict[str, Tensor]:
         own, worth = {f"{layer}.weight": ratio for layer, ratio in step.layers.items()}, _worth(step, seed)

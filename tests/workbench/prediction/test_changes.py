@@ -114,7 +114,9 @@ def test_what_is_not_known_beforehand_is_no_change(steps, study):
     assert _changed(study, *steps) is None
 
 
-def test_of_large_models_no_rounded_weights_are_kept(study, monkeypatch):
-    monkeypatch.setattr("workbench.prediction.changes.LARGEST", 1000)
-    assert _changed(study, Quantize(weight_bits=4, simulate=True)) is None
-    assert _changed(study, Prune(ratio=0.5)) is not None
+def test_of_large_models_no_weights_are_rounded_nor_put_in_order(study, monkeypatch, tmp_path):
+    monkeypatch.setattr("workbench.prediction.zeros.LARGEST", 1000)
+    other = Study("lenet5", study.dataset, path=tmp_path)
+    assert _changed(other, Quantize(weight_bits=4, simulate=True)) is None
+    assert _changed(other, Prune(ratio=0.5, **WEIGHTS)) is None
+    assert _changed(other, Prune(ratio=0.5)) is not None
