@@ -1,6 +1,5 @@
 """Which single weights a recipe would set to zero: they are put in order once, so that any ratio is a comparison."""
 
-import threading
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -36,7 +35,6 @@ class Zeros:
         self._module, self._context = module, context
         self._names = prunable(module)
         self.few = sum(module.get_parameter(name).numel() for name in self._names) <= LARGEST
-        self._asked = threading.Lock()  # gradients are left in the module for a while
         self._last: tuple[str | None, dict[str, Tensor]] | None = None
         self._scores: dict[Worth, dict[str, Tensor]] = {}
         self._places: dict[tuple[Worth, int, bool], dict[str, tuple[Tensor, int]]] = {}
@@ -53,10 +51,10 @@ class Zeros:
     def kept(self, step: Prune, seed: int) -> dict[str, Tensor]:
         """For each weight, whether it is kept when the step is carried out in a recipe of this seed."""
         key = self.name(step, seed)
-        with self._asked:
-            if self._last is None or self._last[0] != key:
-                self._last = key, self._kept(step, seed)
-            return self._last[1]
+        last = self._last
+        if last is None or last[0] != key:
+            last = self._last = key, self._kept(step, seed)
+        return last[1]
 
     def _kept(self, step: Prune, seed: int) -> dict[str, Tensor]:
         own, worth = {f"{layer}.weight": ratio for layer, ratio in step.layers.items()}, _worth(step, seed)
