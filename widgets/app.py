@@ -164,12 +164,12 @@ class Workbench(w.VBox):
             self._choose(done[-1] if done else None, load=False)
         else:
             self._choose(wanted)
-        self.forecast.ask(self.study, self.editor.current)
         if not self.browser.links or self.browser.query:
             self._go_on(self.study)
 
     def _go_on(self, study: Study) -> None:
-        """Take up the work that an earlier page left undone, and show what is under way."""
+        """Foresee, take up the work that an earlier page left undone, and show what is under way."""
+        self._foresee()
         for job in self.workers.resume(study):
             self.work.watch(job)
         self._measure_baseline(study)
@@ -210,7 +210,7 @@ class Workbench(w.VBox):
         self.model.show(self.study)
         self.cost.value = self._costs.told(self.study, self.editor.current)
         if self.forecast.lacking:
-            self.forecast.ask(self.study, self.editor.current, self.editor.refusal)
+            self._foresee()
         self.counter.value = text("counter", opened=self.study.test_openings)
         self.find.look_around()
 
@@ -239,8 +239,13 @@ class Workbench(w.VBox):
         if goal != OWN and self.study is not None and recipe != _goal(goal, self.study):
             self.goals.chosen = OWN
         self._say("")
-        self.forecast.ask(self.study, recipe, self.editor.refusal)
+        self._foresee()
         self.cost.value = self._costs.told(self.study, recipe)
+
+    def _foresee(self) -> None:
+        """Have told what the knobs would give, once there is a page: one that was only made ready takes no time."""
+        if not self.browser.links or self.browser.query:
+            self.forecast.ask(self.study, self.editor.current, self.editor.refusal)
 
     def _choose(self, number: int | None, load: bool = True) -> None:
         if number is None or self.study is None or number == self._chosen:
@@ -270,7 +275,7 @@ class Workbench(w.VBox):
                 self._chosen = None
                 self._choose(job.number, load=False)
             if not len(job.trial().recipe):
-                self.forecast.ask(self.study, self.editor.current)
+                self._foresee()
 
         self._guarded(show)
 

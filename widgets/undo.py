@@ -61,11 +61,11 @@ class Undo(w.HBox):
         if self._now is not None:
             target.append(self._now)
         self._now, self._moving = source.pop(), True
+        self._tell()  # first: who sees the knobs move may press again at once
         try:
             self._load(self._now)
         finally:
             self._moving, self._last = False, 0.0
-        self._tell()
 
     def _tell(self) -> None:
         self.undo.disabled, self.redo.disabled = not self._past, not self._future

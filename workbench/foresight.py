@@ -37,7 +37,7 @@ class Foresight:
         from workbench.carry_out import context_of
         from workbench.prediction.outline import Outline
 
-        return Outline(self._study.module, context_of(self._study))
+        return Outline(self._study.module, context_of(self._study), self._study.path / "scores")
 
     def sensitivity(self, importance: str = "l2", on_progress: OnProgress | None = None) -> "Sensitivity":
         """How much the model suffers when one layer alone is pruned or rounded: measured once, then read.
@@ -105,10 +105,13 @@ class Foresight:
         WorkbenchError
             If it asks for what the model doesn't have, or for what can't be predicted at all.
         """
-        predictor = self._predictor()
-        if not look:
-            return predictor.predict(recipe)
-        found = predictor.look(recipe)
+        from workbench.threads import threads
+
+        with threads(1):
+            predictor = self._predictor()
+            if not look:
+                return predictor.predict(recipe)
+            found = predictor.look(recipe)
         self._fitted = self._known(), predictor  # what this look told is in it already
         return found
 

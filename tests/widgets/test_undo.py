@@ -58,3 +58,12 @@ def test_another_change_after_an_undo_forgets_what_could_be_done_again(editor, u
     undo.undo.click()
     editor.card("quantize").controls["weight_bits"].value = 4
     assert undo.redo.disabled
+
+
+def test_it_can_be_done_again_as_soon_as_the_knobs_have_moved_back(editor, undo):
+    enabled = []
+    slider = editor.card("prune").controls["ratio"]
+    slider.value = 0.55
+    slider.observe(lambda _: enabled.append(not undo.redo.disabled), "value")
+    undo.undo.click()
+    assert enabled == [True]

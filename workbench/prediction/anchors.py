@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from scipy.special import expit
-from sklearn.cluster import KMeans
 from torch import Tensor
 
 from workbench import lines
@@ -154,6 +153,8 @@ def clustered(observed: np.ndarray, count: int) -> tuple[list[int], list[float]]
         Shape (models, samples).
     count : int
     """
+    from sklearn.cluster import KMeans  # slow to import, and needed once for each study
+
     table = observed.T
     found = KMeans(min(count, len(np.unique(table, axis=0))), n_init=3, random_state=0).fit(table)
     distances = found.transform(table)

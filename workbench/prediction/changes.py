@@ -38,13 +38,8 @@ class Changes:
         self._module, self._parameters = module, dict(module.named_parameters())
         self._weights = {name: self._parameters[name] for name in prunable(module)}
         self._zeros = outline.zeros
-        self._rounded: dict[tuple[str, int], Tensor] = {}
-        if self._zeros.few:
-            for layer in weighted(module):
-                weight = self._parameters[weight_name(layer)].detach().float()
-                for bits in BITS:
-                    if bits < HARMLESS:
-                        self._rounded[layer, bits] = weight_grid(weight, bits).nearest(weight)
+        self._whole = {name: layer.weight.detach().float().clone() for name, layer in weighted(module).items()}
+        self._roundeds: dict[tuple[str, int], Tensor] = {}
 
     def of(self, prospect: Prospect) -> Change | None:
         """What names a recipe's change, "" where there is none, and what enters it; None where it isn't known."""
@@ -80,16 +75,23 @@ class Changes:
         return name, enter
 
     def _roundings(self, bits: dict[str, int]) -> Change | None:
-        if any((layer, width) not in self._rounded for layer, width in bits.items()):
+        if not self._zeros.few or any(name not in self._whole for name in bits) or not set(bits.values()) <= set(BITS):
             return None
 
         def enter() -> AbstractContextManager[None]:
             now = {layer: self._parameters[weight_name(layer)] for layer in bits}  # zeros stay zeros
             return self._with(
-                {weight_name(n): torch.where(now[n] == 0, now[n], self._rounded[n, width]) for n, width in bits.items()}
+                {weight_name(n): torch.where(now[n] == 0, now[n], self._rounded(n, width)) for n, width in bits.items()}
             )
 
         return " ".join(f"{layer}:{width}" for layer, width in sorted(bits.items())), enter
+
+    def _rounded(self, layer: str, bits: int) -> Tensor:
+        """A layer's weights on their grid, which takes a while to find: not before it is asked for."""
+        if (layer, bits) not in self._roundeds:
+            weight = self._whole[layer]
+            self._roundeds[layer, bits] = weight_grid(weight, bits).nearest(weight)
+        return self._roundeds[layer, bits]
 
     def _cut(self, step: Prune, prospect: Prospect) -> Change | None:
         if step.granularity not in ("channel", "mlp") or step.importance in COSTLY:

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from workbench.carry_out import processors
 from workbench.layout import channels_last
 from workbench.quantization.folding import Norm, fold, norms_after
 from workbench.quantization.layers import Layer, part
 from workbench.threads import threads
 
-SIDE_BY_SIDE = 4  # processors, at most, that answer together
 QUICK, SLOW = 0.002, 0.5  # seconds: with fewer, nothing is to be gained; what takes more isn't timed twice
 TIMES = 5  # that it is timed, for the best of them
 ALIKE = 1e-3  # of the largest answer: what sums in another order come to
@@ -85,7 +83,7 @@ def _take_in(layer: Layer, norm: Norm) -> None:
 
 
 def _answers(module: nn.Module, inputs: Tensor) -> Tensor:
-    with threads(min(SIDE_BY_SIDE, processors())), torch.no_grad():
+    with threads(1), torch.no_grad():  # others want the processors, too
         answers: Tensor = module(inputs)
     return answers
 

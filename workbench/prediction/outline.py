@@ -5,15 +5,17 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 from torch import Tensor, nn
 
-from workbench.distillation.students import student_called
 from workbench.errors import WorkbenchError
 from workbench.macs import count_macs, weight_uses
 from workbench.prediction.coded import Coded
+from workbench.prediction.scored import KeptScores
 from workbench.prediction.zeros import Zeros
 from workbench.pruning.groups import Group
+from workbench.pruning.importance import IMPORTANCES, Scores
 from workbench.pruning.structured import Structure
 from workbench.steps.base import Context, Work
 from workbench.steps.prune import Prune
@@ -86,10 +88,12 @@ class Outline:
     module : torch.nn.Module
         Unpruned, in evaluation mode; it stays as it is.
     context : Context
+    folder : pathlib.Path, optional
+        Where scores that took a while are kept.
     """
 
-    def __init__(self, module: nn.Module, context: Context):
-        self.module, self.context = module, context
+    def __init__(self, module: nn.Module, context: Context, folder: Path | None = None):
+        self.module, self.context, self._kept = module, context, KeptScores(folder)
         example = context.dataset.prepare(context.dataset.calibration.inputs[:1])
         self.shapes = {name: tuple(p.shape) for name, p in module.named_parameters()}
         self.statistics = sum(b.numel() for b in module.buffers() if b.is_floating_point())
@@ -114,6 +118,8 @@ class Outline:
         WorkbenchError
             As `student_called`.
         """
+        from workbench.distillation.students import student_called  # slow to import, and seldom needed
+
         if name not in self._others:
             self._others[name] = Outline(student_called(name, self.context).eval(), self.context)
         return self._others[name]
@@ -132,17 +138,28 @@ class Outline:
         step = Prune.model_validate({"granularity": granularity, "importance": importance})
         if importance != PLAIN:
             plain = self.structure(granularity)
-            return plain.ranked_by(step, self.context) if plain else None
+            return plain.ranked_by(step, self.context, self._score) if plain else None
         structure = Structure(Work(self.module), step, self.context)
         structure.leave_broken()
         for group in structure.groups:
             self._note(unit(granularity), group)
         return structure
 
+    def _score(self, step: Prune, groups: list[Group]) -> Scores:
+        """What the units of groups are worth, which may have been found earlier."""
+
+        def find() -> dict[str, Tensor]:
+            scores = IMPORTANCES[step.importance](groups, self.module, self.context)
+            return {group.name: score for group, score in zip(groups, scores, strict=True) if score is not None}
+
+        shapes = {group.name: (group.units,) for group in groups}
+        found = self._kept.of(f"{step.granularity}-{step.importance}", shapes, find)
+        return [found.get(group.name) for group in groups]
+
     @cached_property
     def zeros(self) -> Zeros:
         """Which single weights go."""
-        return Zeros(self.module, self.context)
+        return Zeros(self.module, self.context, self._kept)
 
     @cached_property
     def coded(self) -> Coded:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from workbench.prediction.scored import KeptScores
 from workbench.pruning.n_of_m import inputs, keep_n_of_m
 from workbench.pruning.scores import SCORES
 from workbench.pruning.squares import pooled, spread
@@ -14,6 +15,7 @@ from workbench.steps import Prune
 from workbench.steps.base import Context
 
 Worth = tuple[str, str]
+NOTHING = KeptScores()
 LARGEST = 2_000_000  # weights: more aren't put in order, or rounded, in a moment
 
 
@@ -24,6 +26,8 @@ class Zeros:
     ----------
     module : torch.nn.Module
     context : Context
+    kept : KeptScores
+        Where scores may be that were found earlier.
 
     Attributes
     ----------
@@ -31,8 +35,8 @@ class Zeros:
         Whether they are few enough to be put in order at all.
     """
 
-    def __init__(self, module: nn.Module, context: Context):
-        self._module, self._context = module, context
+    def __init__(self, module: nn.Module, context: Context, kept: KeptScores = NOTHING):
+        self._module, self._context, self._found = module, context, kept
         self._names = prunable(module)
         self.few = sum(module.get_parameter(name).numel() for name in self._names) <= LARGEST
         self._last: tuple[str | None, dict[str, Tensor]] | None = None
@@ -84,7 +88,12 @@ class Zeros:
         if worth not in self._scores:
             importance, seed = worth
             context = replace(self._context, seed=int(seed)) if seed else self._context
-            self._scores[worth] = scores(self._module, self._names, importance, context)
+            shapes = {name: tuple(self._module.get_parameter(name).shape) for name in self._names}
+            self._scores[worth] = self._found.of(
+                "-".join(("weight", *filter(None, worth))),
+                shapes,
+                lambda: scores(self._module, self._names, importance, context),
+            )
         return self._scores[worth]
 
 

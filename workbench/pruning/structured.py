@@ -14,13 +14,14 @@ from workbench.pruning.blocks import block_groups
 from workbench.pruning.channels import channel_groups, mlp_groups
 from workbench.pruning.groups import Edit, Group
 from workbench.pruning.heads import head_groups
-from workbench.pruning.importance import IMPORTANCES
+from workbench.pruning.importance import IMPORTANCES, Scores
 from workbench.pruning.latency_aware import LatencyAware
 from workbench.pruning.plan import replay
 from workbench.pruning.targets import reach
 from workbench.steps.base import Context, Work
 from workbench.steps.prune import Prune
 
+Score = Callable[[Prune, list[Group]], Scores]
 Find = Callable[[nn.Module, Tensor], tuple[list[Group], list[str]]]
 FIND: dict[str, tuple[str, str, Find]] = {
     "channel": ("channels", "channels", channel_groups),
@@ -100,8 +101,15 @@ class Structure:
         if step.scope == "latency":
             self.leave_broken()  # each group is narrowed alone and timed
 
-    def ranked_by(self, step: Prune, context: Context) -> "Structure":
+    def ranked_by(self, step: Prune, context: Context, scored: Score | None = None) -> "Structure":
         """The same groups for another step, whose importance ranks them: the graph is not walked again.
+
+        Parameters
+        ----------
+        step : Prune
+        context : Context
+        scored : callable, optional
+            Says what the units of each group are worth to the step, as its importance does.
 
         Raises
         ------
@@ -110,17 +118,17 @@ class Structure:
         """
         other = copy.copy(self)
         other.step, other.context, other.notes, other._latency = step, context, list(self.notes), None
-        other._rank()
+        other._rank(scored)
         whole = {group.name for group in self.groups}
         other._drop([index for index, group in enumerate(other.groups) if group.name not in whole])
         return other
 
-    def _rank(self) -> None:
+    def _rank(self, scored: Score | None = None) -> None:
         """Say what the units of each group are worth, and leave groups whole of which nothing can be said."""
         step, groups = self.step, self._found
         layers = [name for name, part in self.module.named_modules() if name and list(part.parameters(recurse=False))]
         own = own_ratios(groups, step.layers, layers)
-        found = IMPORTANCES[step.importance](groups, self.module, self.context)
+        found = scored(step, groups) if scored else IMPORTANCES[step.importance](groups, self.module, self.context)
         ranked = [index for index, score in enumerate(found) if score is not None]
         if len(ranked) < len(groups):
             unranked = [layer for index, group in enumerate(groups) if index not in ranked for layer in group.layers]
