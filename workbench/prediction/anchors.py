@@ -2,18 +2,24 @@
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.special import expit
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from scipy.special import expit, logit
 from torch import Tensor
 
 from workbench import lines
+from workbench.disk import write
 from workbench.prediction.changes import Changes
 from workbench.prediction.lean import Lean
-from workbench.prediction.prospect import Prospect
+from workbench.prediction.likeness import Likeness, alike
+from workbench.prediction.prospect import Prospect, follow
+from workbench.recipe import Recipe
+from workbench.sensitivity_scan import logits
 
 if TYPE_CHECKING:
     from workbench.study import Study
@@ -21,6 +27,7 @@ if TYPE_CHECKING:
 BUDGET = 0.010  # seconds, for all anchors together; all else of a prediction takes 3 to 8 thousandths
 LONGEST = 0.05  # seconds, for the fewest: they are worth more than the time that a slow machine takes
 MOST, FEWEST = 256, 8
+LIKENESS = "likeness.safetensors"
 ENOUGH = 16  # observations, to choose anchors by
 LEAST = 1e-3  # of the unchanged model's answers taken to be right, for others to be set against
 
@@ -39,10 +46,18 @@ class Anchors:
         Of the validation split.
     weights : sequence of float
         Their shares of all samples.
+    likeness : Likeness, optional
+        To other samples: half of what is told then goes by what is foreseen of those.
     """
 
-    def __init__(self, study: "Study", samples: Sequence[int], weights: Sequence[float]):
-        self.study, self.samples, self.weights = study, list(samples), np.array(weights)
+    def __init__(
+        self,
+        study: "Study",
+        samples: Sequence[int],
+        weights: Sequence[float],
+        likeness: Likeness | None = None,
+    ):
+        self.study, self.samples, self.weights, self._likeness = study, list(samples), np.array(weights), likeness
         split = study.dataset.validation
         self._labels = torch.from_numpy(split.labels[self.samples]).long()
         inputs = torch.from_numpy(study.dataset.prepare(split.inputs[self.samples]))
@@ -77,7 +92,12 @@ class Anchors:
             return self._known[key] / self._whole
 
     def _now(self) -> float:
-        return nearly_right(margins(self._lean.answers(), self._labels).numpy(), self.weights)
+        answers = self._lean.answers()
+        told = nearly_right(margins(answers, self._labels).numpy(), self.weights)
+        if self._likeness is None:
+            return told
+        both = np.clip([told, self._likeness.share(answers.numpy())], LEAST, 1 - LEAST)
+        return float(expit(logit(both).mean()))
 
 
 def margins(answers: Tensor, labels: Tensor) -> Tensor:
@@ -116,11 +136,17 @@ def nearly_right(margins: np.ndarray, weights: np.ndarray) -> float:
 
 def anchors_of(study: "Study") -> Anchors | None:
     """The study's anchors; None where none were chosen yet."""
-    chosen = list(lines.read(study.path / "prediction" / "anchors.jsonl"))
-    return Anchors(study, **chosen[0]) if chosen else None
+    chosen = next(lines.read(study.path / "prediction" / "anchors.jsonl"), None)
+    return Anchors(study, **chosen, likeness=_likeness(study, chosen["samples"])) if chosen else None
 
 
-def choose_anchors(study: "Study", observed: Sequence[Sequence[int]], among: Sequence[int] | np.ndarray) -> None:
+def choose_anchors(
+    study: "Study",
+    observed: Sequence[Sequence[int]],
+    among: Sequence[int] | np.ndarray,
+    recipes: Sequence[Recipe] = (),
+    report: Callable[..., None] = lambda **facts: None,
+) -> None:
     """Choose them once for each study, by what was observed of all samples; none where the model takes too long.
 
     Parameters
@@ -130,6 +156,10 @@ def choose_anchors(study: "Study", observed: Sequence[Sequence[int]], among: Seq
         The probability of the right class of each sample in per mille, one row for each changed model.
     among : sequence of int
         Which of the validation split these samples are.
+    recipes : sequence of Recipe
+        By whose models it is told which samples are alike.
+    report : callable
+        Told of the progress, as that takes seconds; may raise `Cancelled`.
     """
     path = study.path / "prediction" / "anchors.jsonl"
     if any(lines.read(path)) or len(observed) < ENOUGH:
@@ -140,8 +170,43 @@ def choose_anchors(study: "Study", observed: Sequence[Sequence[int]], among: Seq
         return
     each = max((more - few) / (len(inputs) - FEWEST), more / len(inputs) / 2)
     count = min(MOST, FEWEST + max(0, int((BUDGET - few) / each)))
-    samples, weights = clustered(np.array(observed) / 1000, count)
-    lines.append(path, {"samples": [int(among[sample]) for sample in samples], "weights": weights})
+    chosen, weights = clustered(np.array(observed) / 1000, count)
+    found = alike(_answers(study, among, recipes, report))
+    if found is not None:
+        facts = {"likeness": torch.from_numpy(found[:, chosen]).float(), "samples": torch.tensor(np.array(among))}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path.with_name(LIKENESS), save({name: fact.contiguous() for name, fact in facts.items()}))
+    lines.append(path, {"samples": [int(among[sample]) for sample in chosen], "weights": weights})
+
+
+def _likeness(study: "Study", anchors: Sequence[int]) -> Likeness | None:
+    """How alike anchors and other samples are, where that was kept."""
+    path = study.path / "prediction" / LIKENESS
+    try:
+        found = load_file(path) if path.exists() else None
+    except (OSError, SafetensorError):
+        return None
+    if found is None or not set(anchors) <= set(samples := found["samples"].tolist()):
+        return None
+    places = [samples.index(sample) for sample in anchors]
+    return Likeness(found["likeness"].numpy(), places, study.dataset.validation.labels[samples])
+
+
+def _answers(
+    study: "Study", samples: Sequence[int] | np.ndarray, recipes: Sequence[Recipe], report: Callable[..., None]
+) -> Iterator[np.ndarray]:
+    """Logits at samples of the models that recipes make, in any order, as far as these are known beforehand."""
+    if not recipes:
+        return
+    inputs = torch.from_numpy(study.dataset.prepare(study.dataset.validation.inputs[samples]))
+    lean = Lean.of(study.module, inputs[:FEWEST])
+    changes, inputs = Changes(lean.module, study.outline), inputs.to(lean.inputs.dtype)
+    for place in np.random.default_rng(0).permutation(len(recipes)):
+        change = changes.of(follow(recipes[place], study.outline, study.runtime))
+        if change is not None:
+            report(message="Looking which samples are alike")
+            with change[1]():
+                yield logits(lean.module, inputs).float().numpy()
 
 
 def clustered(observed: np.ndarray, count: int) -> tuple[list[int], list[float]]:

@@ -175,8 +175,10 @@ def measure_probes(
     """
     known = _probed(study, report, seconds, wanted, importances)
     among = balanced(study, SAMPLES)
-    observed = [found.sure for found in known.found.values() if found.balanced and found.samples == len(among)]
-    choose_anchors(study, observed, among)
+    fitting = [found for found in known.found.values() if found.balanced and found.samples == len(among)]
+    recipes = [Recipe.from_dict(found.recipe) for found in fitting]
+    sure = [found.sure for found in fitting]
+    choose_anchors(study, sure, among, recipes, lambda message: report(share=1.0, message=message))
     return known
 
 

@@ -15,6 +15,7 @@ from workbench import Dataset, Prune, Quantize, Recipe, Study
 from workbench.prediction.anchors import (
     ENOUGH,
     FEWEST,
+    LIKENESS,
     MOST,
     Anchors,
     anchors_of,
@@ -160,3 +161,38 @@ def test_samples_that_always_answer_alike_have_one_anchor_that_weighs_as_much_as
     samples, weights = clustered(observed, MOST)
     assert sorted(weights) == pytest.approx([0.1, 0.3, 0.6])
     assert observed[:, samples] @ weights == pytest.approx(observed.mean(1))
+
+
+RECIPES = [Recipe([Prune(ratio=ratio, importance=name)]) for ratio in (0.1, 0.3, 0.5, 0.7) for name in ("l1", "l2")]
+
+
+@pytest.fixture
+def likened(study: Study, tmp_path: Path) -> Study:
+    """A study whose anchors also tell by likeness."""
+    other = Study("lenet5", study.dataset, path=tmp_path)
+    observed = np.random.default_rng(0).integers(0, 1000, (ENOUGH, 200)).tolist()
+    choose_anchors(other, observed, range(0, 400, 2), [*RECIPES, Recipe([Prune(importance="ablation")])])
+    return other
+
+
+def test_where_it_is_known_which_samples_are_alike_others_count_too(likened):
+    prospect, found = _prospect(likened, Prune(ratio=0.5)), anchors_of(likened)
+    alone = Anchors(likened, found.samples, found.weights)
+    assert found.kept(_prospect(likened, Prune(ratio=0.0))) == pytest.approx(1)
+    assert 0 < found.kept(prospect) < 1
+    assert found.kept(prospect) != alone.kept(prospect)
+
+
+def test_a_damaged_likeness_is_left_out(likened):
+    path = likened.path / "prediction" / LIKENESS
+    path.write_bytes(path.read_bytes()[:100])
+    prospect, found = _prospect(likened, Prune(ratio=0.5)), anchors_of(likened)
+    assert found.kept(prospect) == Anchors(likened, found.samples, found.weights).kept(prospect)
+
+
+def test_progress_is_told_while_samples_are_compared(study, tmp_path):
+    told = []
+    other = Study("lenet5", study.dataset, path=tmp_path)
+    observed = np.random.default_rng(0).integers(0, 1000, (ENOUGH, 200)).tolist()
+    choose_anchors(other, observed, range(200), RECIPES, lambda **facts: told.append(facts["message"]))
+    assert len(told) == len(RECIPES) and len(set(told)) == 1

@@ -1,0 +1,90 @@
+"""How alike samples are: from a changed model's answers to a few, what it would answer to all the others."""
+
+import time
+from collections.abc import Iterable
+
+import numpy as np
+from scipy.special import ndtr
+
+NOISE = 0.01  # of what a sample's answers vary by, which no other sample tells
+MODELS, LEAST = 20, 8  # whose answers tell which samples are alike: at most, and at least
+SECONDS = 20.0  # that all of them may take
+
+
+class Likeness:
+    r"""Ordinary kriging of logits from anchor points to all samples, by a covariance that was seen of other models.
+
+    Two samples are alike as far as the logits of changed models rise and fall together at them, from model to model:
+    :math:`k(i, j)` is the mean over models and classes of the products of their centred logits. A new model's
+    logits are then foreseen everywhere by Gaussian process regression with an unknown mean (Rasmussen & Williams 2006,
+    chapters 2.2 and 2.7; Cressie: Statistics for Spatial Data, 1993, chapter 3.2). How far that is off is told by
+    each anchor point, foreseen from the others (Dubrule: Cross validation of kriging in a unique neighborhood, 1983);
+    so the share answered right is the mean of the probabilities that the right class lies above the next.
+
+    Parameters
+    ----------
+    likeness : numpy.ndarray
+        k of each sample and each anchor point, shape (samples, anchors).
+    places : sequence of int
+        Which of the samples the anchor points are.
+    labels : numpy.ndarray
+        The right classes, shape (samples,).
+    """
+
+    def __init__(self, likeness: np.ndarray, places: list[int], labels: np.ndarray):
+        self._likeness, self._labels = likeness.astype(np.float64), labels
+        inverse = np.linalg.inv(self._likeness[places] + NOISE * np.eye(len(places)))
+        self._inverse, self._alone = inverse, 1 / np.diag(inverse)
+        self._mean = inverse.sum(0) / inverse.sum()
+
+    def share(self, logits: np.ndarray) -> float:
+        """What share of all samples a model answers right, by its logits at the anchors, shape (anchors, classes)."""
+        told = _scaled(logits[None])[0]
+        mean = self._mean @ told
+        weights = self._inverse @ (told - mean)
+        foreseen = mean + self._likeness @ weights
+        off = weights * self._alone[:, None]
+        covariance = off.T @ off / len(off)
+        every, right = np.arange(len(foreseen)), self._labels
+        at_right = foreseen[every, right].copy()
+        foreseen[every, right] = -np.inf
+        next_best = foreseen.argmax(1)
+        variance = np.diag(covariance)
+        spread = variance[right] + variance[next_best] - 2 * covariance[right, next_best]
+        margins = at_right - foreseen[every, next_best]
+        return float(ndtr(margins / np.sqrt(np.maximum(spread, 1e-12))).mean())
+
+
+def alike(answers: Iterable[np.ndarray]) -> np.ndarray | None:
+    """How alike samples are, shape (samples, samples), one for a sample and itself on average.
+
+    Parameters
+    ----------
+    answers : iterable of numpy.ndarray
+        Logits of a model each, shape (samples, classes); no more are asked for than there is time for.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        None if these were too few.
+    """
+    began, found = time.monotonic(), []
+    for logits in answers:
+        found.append(_scaled(logits[None])[0])
+        if len(found) == MODELS or time.monotonic() - began > SECONDS:
+            break
+    if len(found) < LEAST:
+        return None
+    table = np.stack(found).transpose(0, 2, 1).reshape(-1, len(found[0]))  # (models * classes, samples)
+    table = table - table.mean(1, keepdims=True)
+    products: np.ndarray = table.T @ table
+    size = np.trace(products) / len(products)
+    return products / size if size > 0 else None
+
+
+def _scaled(logits: np.ndarray) -> np.ndarray:
+    """Logits, shape (models, samples, classes), about zero for each sample and of one size for each model."""
+    told = np.nan_to_num(logits.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    told = told - told.mean(2, keepdims=True)
+    size = np.sqrt((told**2).mean((1, 2), keepdims=True))
+    return told / np.where(size > 0, size, 1.0)
