@@ -82,6 +82,20 @@ def test_an_address_leads_straight_to_its_trial(study, digits, tmp_path, monkeyp
     closed(page)
 
 
+def test_a_page_that_was_only_made_ready_foresees_nothing_before_it_is_looked_at(study, digits, tmp_path, monkeypatch):
+    asked: list[Recipe | None] = []
+    monkeypatch.setattr("widgets.app._served", lambda: True)
+    monkeypatch.setattr("widgets.forecast.Forecast.ask", lambda self, study, recipe, why="": asked.append(recipe))
+    shutil.copytree(study.path, tmp_path / study.path.name)
+    page = Workbench(path=tmp_path / "runs")
+    monkeypatch.setattr(page.pickers, "find", lambda folder, name: Study("lenet5", digits, path=tmp_path / name))
+    page.refresh()
+    assert asked == []
+    page.browser.query = {"study": study.path.name}
+    assert asked and asked[-1] == page.recipe()
+    closed(page)
+
+
 def test_choosing_a_trial_shows_it_and_loads_its_recipe_into_the_knobs(app, study):
     app.history.tree.chosen = 0
     app.history.tree.chosen = 1
