@@ -1,5 +1,6 @@
 """How alike samples are: from a changed model's answers to a few, what it would answer to all the others."""
 
+import math
 import time
 from collections.abc import Iterable
 
@@ -9,6 +10,7 @@ from scipy.special import ndtr
 NOISE = 0.01  # of what a sample's answers vary by, which no other sample tells
 MODELS, LEAST = 20, 8  # whose answers tell which samples are alike: at most, and at least
 SECONDS = 20.0  # that all of them may take
+TINY = 1e-6  # of a logit of usual size
 
 
 class Likeness:
@@ -39,20 +41,18 @@ class Likeness:
 
     def share(self, logits: np.ndarray) -> float:
         """What share of all samples a model answers right, by its logits at the anchors, shape (anchors, classes)."""
-        told = _scaled(logits[None])[0]
+        told = _scaled(logits)
         mean = self._mean @ told
         weights = self._inverse @ (told - mean)
         foreseen = mean + self._likeness @ weights
         off = weights * self._alone[:, None]
-        covariance = off.T @ off / len(off)
         every, right = np.arange(len(foreseen)), self._labels
         at_right = foreseen[every, right].copy()
         foreseen[every, right] = -np.inf
         next_best = foreseen.argmax(1)
-        variance = np.diag(covariance)
-        spread = variance[right] + variance[next_best] - 2 * covariance[right, next_best]
         margins = at_right - foreseen[every, next_best]
-        return float(ndtr(margins / np.sqrt(np.maximum(spread, 1e-12))).mean())
+        spread = np.sqrt(((off[:, right] - off[:, next_best]) ** 2).mean(0))
+        return float(ndtr(margins / np.maximum(spread, TINY)).mean())
 
 
 def alike(answers: Iterable[np.ndarray]) -> np.ndarray | None:
@@ -68,23 +68,22 @@ def alike(answers: Iterable[np.ndarray]) -> np.ndarray | None:
     numpy.ndarray or None
         None if these were too few.
     """
-    began, found = time.monotonic(), []
+    began, models, products = time.monotonic(), 0, np.zeros(())
     for logits in answers:
-        found.append(_scaled(logits[None])[0])
-        if len(found) == MODELS or time.monotonic() - began > SECONDS:
+        told = _scaled(logits)
+        told -= told.mean(0)
+        models, products = models + 1, products + told @ told.T
+        if models == MODELS or time.monotonic() - began > SECONDS:
             break
-    if len(found) < LEAST:
+    if models < LEAST:
         return None
-    table = np.stack(found).transpose(0, 2, 1).reshape(-1, len(found[0]))  # (models * classes, samples)
-    table = table - table.mean(1, keepdims=True)
-    products: np.ndarray = table.T @ table
     size = np.trace(products) / len(products)
     return products / size if size > 0 else None
 
 
 def _scaled(logits: np.ndarray) -> np.ndarray:
-    """Logits, shape (models, samples, classes), about zero for each sample and of one size for each model."""
+    """Logits of a model, shape (samples, classes), about zero for each sample, and of size one."""
     told = np.nan_to_num(logits.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    told = told - told.mean(2, keepdims=True)
-    size = np.sqrt((told**2).mean((1, 2), keepdims=True))
-    return told / np.where(size > 0, size, 1.0)
+    told -= told.mean(1, keepdims=True)
+    size = math.sqrt((told**2).mean())
+    return told / size if size > 0 else told
