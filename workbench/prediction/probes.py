@@ -13,8 +13,8 @@ from workbench import lines
 from workbench.carry_out import context_of
 from workbench.errors import WorkbenchError
 from workbench.layout import channels_last
-from workbench.prediction.anchors import choose_anchors
 from workbench.prediction.balanced import balanced
+from workbench.prediction.choosing import choose_anchors
 from workbench.prediction.families import explored, families
 from workbench.prediction.prospect import COSTLY, follow
 from workbench.pruning.plan import replay

@@ -12,18 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from workbench import Dataset, Prune, Quantize, Recipe, Study
-from workbench.prediction.anchors import (
-    ENOUGH,
-    FEWEST,
-    LIKENESS,
-    MOST,
-    Anchors,
-    anchors_of,
-    choose_anchors,
-    clustered,
-    margins,
-    nearly_right,
-)
+from workbench.prediction.anchors import LIKENESS, Anchors, anchors_of, margins, nearly_right
+from workbench.prediction.choosing import ENOUGH, choose_anchors
 from workbench.prediction.prospect import follow
 from workbench.pruning.plan import replay
 from workbench.sensitivity_scan import logits
@@ -100,32 +90,6 @@ def test_what_was_kept_is_not_computed_again(study, anchors, monkeypatch):
     assert again.kept(prospect) == kept
 
 
-def test_they_are_chosen_once_for_a_study(study, anchors):
-    choose_anchors(study, np.zeros((ENOUGH, 200), int).tolist(), range(200))
-    assert anchors_of(study).samples == anchors.samples
-
-
-def test_there_are_none_before_enough_was_observed(digits: Dataset, tmp_path: Path):
-    study = Study("lenet300", digits, path=tmp_path)
-    choose_anchors(study, np.zeros((ENOUGH - 1, 200), int).tolist(), range(200))
-    assert anchors_of(study) is None
-
-
-def test_there_are_none_for_a_model_that_takes_long(study, monkeypatch, tmp_path: Path):
-    monkeypatch.setattr("workbench.prediction.anchors.LONGEST", 1e-6)
-    other = Study("lenet5", study.dataset, path=tmp_path)
-    choose_anchors(other, np.random.default_rng(0).integers(0, 1000, (ENOUGH, 200)).tolist(), range(200))
-    assert anchors_of(other) is None
-
-
-def test_on_a_slow_machine_there_are_a_few(study, monkeypatch, tmp_path: Path):
-    monkeypatch.setattr("workbench.prediction.anchors.BUDGET", 1e-6)
-    other = Study("lenet5", study.dataset, path=tmp_path)
-    choose_anchors(other, np.random.default_rng(0).integers(0, 1000, (ENOUGH, 200)).tolist(), range(200))
-    found = anchors_of(other)
-    assert found is not None and len(found.samples) == FEWEST
-
-
 def test_the_model_as_it_is_keeps_all(study, anchors):
     assert anchors.kept(_prospect(study, Prune(ratio=0.0))) == pytest.approx(1)
 
@@ -155,14 +119,6 @@ def test_only_how_margins_compare_counts(found, factor):
     assert nearly_right(found * factor, weights) == pytest.approx(nearly_right(found, weights), abs=1e-9)
 
 
-def test_samples_that_always_answer_alike_have_one_anchor_that_weighs_as_much_as_all_of_them():
-    kinds = np.array([[0.9, 0.1, 0.5], [0.1, 0.9, 0.5]])
-    observed = np.repeat(kinds, [60, 30, 10], axis=1)
-    samples, weights = clustered(observed, MOST)
-    assert sorted(weights) == pytest.approx([0.1, 0.3, 0.6])
-    assert observed[:, samples] @ weights == pytest.approx(observed.mean(1))
-
-
 RECIPES = [Recipe([Prune(ratio=ratio, importance=name)]) for ratio in (0.1, 0.3, 0.5, 0.7) for name in ("l1", "l2")]
 
 
@@ -188,11 +144,3 @@ def test_a_damaged_likeness_is_left_out(likened):
     path.write_bytes(path.read_bytes()[:100])
     prospect, found = _prospect(likened, Prune(ratio=0.5)), anchors_of(likened)
     assert found.kept(prospect) == Anchors(likened, found.samples, found.weights).kept(prospect)
-
-
-def test_progress_is_told_while_samples_are_compared(study, tmp_path):
-    told = []
-    other = Study("lenet5", study.dataset, path=tmp_path)
-    observed = np.random.default_rng(0).integers(0, 1000, (ENOUGH, 200)).tolist()
-    choose_anchors(other, observed, range(200), RECIPES, lambda **facts: told.append(facts["message"]))
-    assert len(told) == len(RECIPES) and len(set(told)) == 1
