@@ -51,6 +51,6 @@ class KeptScores:
         found = find()
         if path is not None and found and time.monotonic() - began > SLOW:
             with contextlib.suppress(OSError):  # on a full disk they are found again next time
-                path.parent.mkdir(parents=True, exist_ok=True)
+                path.parent.mkdir(exist_ok=True)  # of a study that is gone nothing is made anew
                 write(path, save({key: score.detach().contiguous().clone() for key, score in found.items()}))
         return found

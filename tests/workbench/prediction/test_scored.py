@@ -90,3 +90,8 @@ def test_a_study_that_is_opened_again_foresees_the_same_without_gradients(granul
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("torch.autograd.grad", lambda *args, **kwargs: pytest.fail("gradients were taken"))
         assert foreseen() == first
+
+
+def test_the_folder_of_a_study_that_is_gone_is_not_made_anew(tmp_path: Path):
+    assert _same(KeptScores(tmp_path / "gone" / "scores").of("channel-hessian", SHAPES, lambda: SCORES), SCORES)
+    assert not (tmp_path / "gone").exists()
