@@ -94,7 +94,9 @@ class Workbench(w.VBox):
         self.cost = w.HTML().add_class("wb-cost")
         self.counter = w.HTML().add_class("wb-counter")
         self.plot = TradeoffPlot(self.study, dark=self.browser.dark)
-        self.forecast = Forecast(self.plot.foresee, lambda study: self.workers.start(study, "prepare"))
+        self.forecast = Forecast(
+            self.plot.foresee, lambda study: self.workers.start(study, "prepare"), shown=self.browser.links
+        )
         self.find = Find(
             self.workers.start,
             on_found=lambda number: self._guarded(lambda: self._choose(number)),
@@ -293,7 +295,13 @@ class Workbench(w.VBox):
         name, number = query.get("study", ""), query.get("trial", "")
         wanted = int(number) if number.isdecimal() else None
         if name and (self.study is None or name != self.study.path.name):
-            self._set_study(self.pickers.find(self.folder, name))
+            try:
+                found = self.pickers.find(self.folder, name)
+            except WorkbenchError:
+                if self.study is not None:  # it stays
+                    self._go_on(self.study)
+                raise
+            self._set_study(found)
             self._opened(wanted)
         elif self.study is not None:
             self._choose(wanted)

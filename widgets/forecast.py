@@ -36,10 +36,12 @@ class Forecast(w.VBox):
         Called with what `TradeoffPlot.foresee` takes: the point, or None.
     prepare : callable
         Has the study measure what predictions go by; returns the task of it.
+    shown : bool
+        Whether the page is there already when this is asked first.
     """
 
-    def __init__(self, on_point: Callable[[Point], None], prepare: Callable[[Study], Task]):
-        self._on_point, self._prepare = on_point, prepare
+    def __init__(self, on_point: Callable[[Point], None], prepare: Callable[[Study], Task], shown: bool = False):
+        self._on_point, self._prepare, self._settled = on_point, prepare, shown
         self._task: Task | None = None
         self._asked: tuple[Study, Recipe] | None = None
         self._why = ""
@@ -67,14 +69,16 @@ class Forecast(w.VBox):
             raise self._impossible[1]
 
     def _work(self) -> None:
-        pause = SETTLE
         while self.comm is not None:
             if not self._wake.wait(timeout=5):
                 continue
+            if not self._settled:
+                self._settled = True
+                time.sleep(SETTLE)
             self._wake.clear()
-            if self._wake.wait(timeout=pause):
+            if self._wake.wait(timeout=PAUSE):
                 continue
-            asked, pause = self._asked, PAUSE
+            asked = self._asked
             try:
                 words, point, known = forecast(*asked) if asked else (_bad(self._why), None, True)
             except WorkbenchError as refusal:

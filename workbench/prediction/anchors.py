@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.numpy import load_file
 from scipy.special import expit, logit
 from torch import Tensor
 
@@ -21,6 +21,7 @@ from workbench.prediction.prospect import Prospect
 if TYPE_CHECKING:
     from workbench.study import Study
 
+SHARES = "anchored-shares.jsonl", "alike-shares.jsonl"  # without and with what likeness tells
 ANCHORS, LIKENESS = "anchors.jsonl", "likeness.safetensors"
 LEAST = 1e-3  # of the unchanged model's answers taken to be right, for others to be set against
 
@@ -41,6 +42,11 @@ class Anchors:
         Their shares of all samples.
     likeness : Likeness, optional
         To other samples: half of what is told then goes by what is foreseen of those.
+
+    Attributes
+    ----------
+    alike : bool
+        Whether there is one.
     """
 
     def __init__(
@@ -51,6 +57,7 @@ class Anchors:
         likeness: Likeness | None = None,
     ):
         self.study, self.samples, self.weights, self._likeness = study, list(samples), np.array(weights), likeness
+        self.alike = likeness is not None
         split = study.dataset.validation
         self._labels = torch.from_numpy(split.labels[self.samples]).long()
         inputs = torch.from_numpy(study.dataset.prepare(split.inputs[self.samples]))
@@ -58,7 +65,7 @@ class Anchors:
         self._changes = Changes(self._lean.module, study.outline)
         self._whole = max(self._now(), LEAST)
         self._changing = threading.Lock()  # a page and a cell may ask at the same time
-        self._path = study.path / "prediction" / "anchored-shares.jsonl"
+        self._path = study.path / "prediction" / SHARES[self.alike]
         self._known = {fact["change"]: fact["share"] for fact in lines.read(self._path)}
 
     def kept(self, prospect: Prospect, keep: bool = False) -> float | None:
@@ -127,20 +134,24 @@ def nearly_right(margins: np.ndarray, weights: np.ndarray) -> float:
     return float(weights @ expit(margins * math.sqrt(len(margins)) / spread)) if spread else 0.5
 
 
-def anchors_of(study: "Study") -> Anchors | None:
-    """The study's anchors; None where none were chosen yet."""
-    chosen = next(lines.read(study.path / "prediction" / ANCHORS), None)
-    return Anchors(study, **chosen, likeness=_likeness(study, chosen["samples"])) if chosen else None
+def anchors_of(study: "Study", before: Anchors | None = None) -> Anchors | None:
+    """The study's anchors, those of `before` as long as there is no more to go by; None where none were chosen yet."""
+    folder = study.path / "prediction"
+    if before is not None and (before.alike or not (folder / LIKENESS).exists()):
+        return before
+    chosen = next(lines.read(folder / ANCHORS), None)
+    return Anchors(study, **chosen, likeness=likeness_of(study, chosen["samples"])) if chosen else None
 
 
-def _likeness(study: "Study", anchors: Sequence[int]) -> Likeness | None:
-    """How alike anchors and other samples are, where that was kept."""
+def likeness_of(study: "Study", anchors: list[int]) -> Likeness | None:
+    """How alike these anchors and other samples are, where that was kept."""
     path = study.path / "prediction" / LIKENESS
     try:
-        found = load_file(path) if path.exists() else None
+        found = load_file(path) if path.exists() else {}
     except (OSError, SafetensorError):
         return None
-    if found is None or not set(anchors) <= set(samples := found["samples"].tolist()):
-        return None
+    if found.keys() != {"likeness", "anchors", "samples"} or found["anchors"].tolist() != anchors:
+        return None  # of others that were chosen at the same time
+    samples = found["samples"].tolist()
     places = [samples.index(sample) for sample in anchors]
-    return Likeness(found["likeness"].numpy(), places, study.dataset.validation.labels[samples])
+    return Likeness(found["likeness"], places, study.dataset.validation.labels[samples])

@@ -38,8 +38,9 @@ class Changes:
         self._module, self._parameters = module, dict(module.named_parameters())
         self._weights = {name: self._parameters[name] for name in prunable(module)}
         self._zeros = outline.zeros
-        self._whole = {name: layer.weight.detach().float().clone() for name, layer in weighted(module).items()}
-        self._roundeds: dict[tuple[str, int], Tensor] = {}
+        layers = weighted(module) if self._zeros.few else {}
+        self._unchanged = {name: layer.weight.detach().float().clone() for name, layer in layers.items()}
+        self._nearest: dict[tuple[str, int], Tensor] = {}
 
     def of(self, prospect: Prospect) -> Change | None:
         """What names a recipe's change, "" where there is none, and what enters it; None where it isn't known."""
@@ -75,7 +76,7 @@ class Changes:
         return name, enter
 
     def _roundings(self, bits: dict[str, int]) -> Change | None:
-        if not self._zeros.few or any(name not in self._whole for name in bits) or not set(bits.values()) <= set(BITS):
+        if not bits.keys() <= self._unchanged.keys() or not set(bits.values()) <= set(BITS):
             return None
 
         def enter() -> AbstractContextManager[None]:
@@ -88,10 +89,10 @@ class Changes:
 
     def _rounded(self, layer: str, bits: int) -> Tensor:
         """A layer's weights on their grid, which takes a while to find: not before it is asked for."""
-        if (layer, bits) not in self._roundeds:
-            weight = self._whole[layer]
-            self._roundeds[layer, bits] = weight_grid(weight, bits).nearest(weight)
-        return self._roundeds[layer, bits]
+        if (layer, bits) not in self._nearest:
+            weight = self._unchanged[layer]
+            self._nearest[layer, bits] = weight_grid(weight, bits).nearest(weight)
+        return self._nearest[layer, bits]
 
     def _cut(self, step: Prune, prospect: Prospect) -> Change | None:
         if step.granularity not in ("channel", "mlp") or step.importance in COSTLY:

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from safetensors.torch import save
+from safetensors.numpy import save
 
 from workbench import lines
 from workbench.disk import write
-from workbench.prediction.anchors import ANCHORS, LIKENESS
+from workbench.prediction.anchors import ANCHORS, LIKENESS, likeness_of
 from workbench.prediction.changes import Changes
 from workbench.prediction.lean import Lean
 from workbench.prediction.likeness import alike
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 BUDGET = 0.010  # seconds, for all anchors together; all else of a prediction takes 3 to 8 thousandths
 LONGEST = 0.05  # seconds, for the fewest: they are worth more than the time that a slow machine takes
-MOST, FEWEST = 256, 8
+MOST, FEWEST = 256, 16
+ROUNDS = 5  # that a moment is timed in: something else may just be running
 ENOUGH = 16  # observations, to choose anchors by
 
 
@@ -35,34 +36,47 @@ def choose_anchors(
 ) -> None:
     """Choose them once for each study, by what was observed of all samples; none where the model takes too long.
 
+    Then see once which samples they are like; what breaks that off leaves the anchors.
+
     Parameters
     ----------
     study : Study
     observed : sequence of sequence of int
         The probability of the right class of each sample in per mille, one row for each changed model.
     among : sequence of int
-        Which of the validation split these samples are.
+        Which of the validation split these samples are, in order.
     recipes : sequence of Recipe
         By whose models it is told which samples are alike.
     report : callable
         Told of the progress, as that takes seconds; may raise `Cancelled`.
     """
-    path = study.path / "prediction" / ANCHORS
-    if any(lines.read(path)) or len(observed) < ENOUGH:
+    folder = study.path / "prediction"
+    if not any(lines.read(folder / ANCHORS)) and (chosen := _chosen(study, observed, among)) is not None:
+        lines.append(folder / ANCHORS, chosen)
+    first = next(lines.read(folder / ANCHORS), None)  # another process may have been first
+    if first is None or likeness_of(study, first["samples"]) or not set(first["samples"]) <= set(map(int, among)):
         return
-    inputs = torch.from_numpy(study.dataset.prepare(study.dataset.validation.inputs[: 4 * FEWEST]))
-    few, more = (Lean.of(study.module, inputs[:count]).seconds for count in (FEWEST, len(inputs)))
-    if few > LONGEST:
-        return
-    each = max((more - few) / (len(inputs) - FEWEST), more / len(inputs) / 2)
-    count = min(MOST, FEWEST + max(0, int((BUDGET - few) / each)))
-    chosen, weights = clustered(np.array(observed) / 1000, count)
     found = alike(_answers(study, among, recipes, report))
     if found is not None:
-        facts = {"likeness": torch.from_numpy(found[:, chosen]).float(), "samples": torch.tensor(np.array(among))}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(path.with_name(LIKENESS), save({name: fact.contiguous() for name, fact in facts.items()}))
-    lines.append(path, {"samples": [int(among[sample]) for sample in chosen], "weights": weights})
+        samples, anchors = np.array(among), np.array(first["samples"])
+        likeness = np.ascontiguousarray(found[:, np.searchsorted(samples, anchors)], np.float32)
+        write(folder / LIKENESS, save({"likeness": likeness, "anchors": anchors, "samples": samples}))
+
+
+def _chosen(study: "Study", observed: Sequence[Sequence[int]], among: Sequence[int] | np.ndarray) -> dict | None:
+    """Samples and their shares of all; None where too little was observed, or the model takes too long."""
+    if len(observed) < ENOUGH:
+        return None
+    inputs = torch.from_numpy(study.dataset.prepare(study.dataset.validation.inputs[: 4 * FEWEST]))
+    counts = FEWEST, len(inputs)
+    timed = [[Lean.of(study.module, inputs[:count]).seconds for count in counts] for _ in range(ROUNDS)]
+    few, more = map(min, zip(*timed, strict=True))
+    if few > LONGEST:
+        return None
+    each = max((more - few) / max(1, len(inputs) - FEWEST), more / len(inputs) / 2)
+    count = min(MOST, FEWEST + max(0, int((BUDGET - few) / each)))
+    places, weights = clustered(np.array(observed) / 1000, count)
+    return {"samples": [int(among[place]) for place in places], "weights": weights}
 
 
 def _answers(

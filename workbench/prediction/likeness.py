@@ -9,8 +9,8 @@ from scipy.special import ndtr
 
 NOISE = 0.01  # of what a sample's answers vary by, which no other sample tells
 MODELS, LEAST = 20, 8  # whose answers tell which samples are alike: at most, and at least
-SECONDS = 20.0  # that all of them may take
-TINY = 1e-6  # of a logit of usual size
+SECONDS = 30.0  # that all of them may take
+TINY = 1e-12  # of a variance of logits of usual size
 
 
 class Likeness:
@@ -36,23 +36,31 @@ class Likeness:
     def __init__(self, likeness: np.ndarray, places: list[int], labels: np.ndarray):
         self._likeness, self._labels = likeness.astype(np.float64), labels
         inverse = np.linalg.inv(self._likeness[places] + NOISE * np.eye(len(places)))
-        self._inverse, self._alone = inverse, 1 / np.diag(inverse)
-        self._mean = inverse.sum(0) / inverse.sum()
+        self._inverse, self._mean = inverse, inverse.sum(0) / inverse.sum()
+        self._alone = 1 / np.maximum(np.diag(inverse) - self._mean * inverse.sum(0), TINY)
 
     def share(self, logits: np.ndarray) -> float:
         """What share of all samples a model answers right, by its logits at the anchors, shape (anchors, classes)."""
-        told = _scaled(logits)
-        mean = self._mean @ told
-        weights = self._inverse @ (told - mean)
-        foreseen = mean + self._likeness @ weights
-        off = weights * self._alone[:, None]
-        every, right = np.arange(len(foreseen)), self._labels
+        foreseen, off = self._foreseen(logits)
+        covariance = off.T @ off / len(off)
+        variance, every, right = np.diag(covariance), np.arange(len(foreseen)), self._labels
         at_right = foreseen[every, right].copy()
         foreseen[every, right] = -np.inf
         next_best = foreseen.argmax(1)
         margins = at_right - foreseen[every, next_best]
-        spread = np.sqrt(((off[:, right] - off[:, next_best]) ** 2).mean(0))
-        return float(ndtr(margins / np.maximum(spread, TINY)).mean())
+        spread = variance[right] + variance[next_best] - 2 * covariance[right, next_best]
+        return float(ndtr(margins / np.sqrt(np.maximum(spread, TINY))).mean())
+
+    def off(self, logits: np.ndarray) -> np.ndarray:
+        """How far each anchor's logits, of size one, are from what the others foresee, shape (anchors, classes)."""
+        return self._foreseen(logits)[1]
+
+    def _foreseen(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Logits of all samples, shape (samples, classes), and how far those of anchors are off."""
+        told = _scaled(logits)
+        mean = self._mean @ told
+        weights = self._inverse @ (told - mean)
+        return mean + self._likeness @ weights, weights * self._alone[:, None]
 
 
 def alike(answers: Iterable[np.ndarray]) -> np.ndarray | None:
@@ -68,12 +76,14 @@ def alike(answers: Iterable[np.ndarray]) -> np.ndarray | None:
     numpy.ndarray or None
         None if these were too few.
     """
-    began, models, products = time.monotonic(), 0, np.zeros(())
+    began, models, products = 0.0, 0, np.zeros(())
     for logits in answers:
+        began = began or time.monotonic()  # what comes before the first answers is done once
         told = _scaled(logits)
         told -= told.mean(0)
         models, products = models + 1, products + told @ told.T
-        if models == MODELS or time.monotonic() - began > SECONDS:
+        spent = time.monotonic() - began
+        if models == MODELS or spent > SECONDS or spent * (LEAST - 1) > SECONDS * (models - 1) > 0:
             break
     if models < LEAST:
         return None

@@ -93,7 +93,7 @@ class Outline:
     """
 
     def __init__(self, module: nn.Module, context: Context, folder: Path | None = None):
-        self.module, self.context, self._kept = module, context, KeptScores(folder)
+        self.module, self.context, self._kept = module, context, KeptScores(folder, context.dataset.seed)
         example = context.dataset.prepare(context.dataset.calibration.inputs[:1])
         self.shapes = {name: tuple(p.shape) for name, p in module.named_parameters()}
         self.statistics = sum(b.numel() for b in module.buffers() if b.is_floating_point())

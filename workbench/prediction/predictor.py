@@ -52,7 +52,7 @@ class Predictor:
         self.whole = self.outline.whole_size
         self.sensitivity: Sensitivity | None = known_sensitivity(study)
         self.probes = probes_of(study)
-        self.anchors: Anchors | None = before.anchors if before and before.anchors else anchors_of(study)
+        self.anchors: Anchors | None = anchors_of(study, before.anchors if before else None)
         self.trials = [(trial, prospect) for trial in study.trials if (prospect := self._followed(trial))]
         files: dict[str, tuple[list[Size], list[int]]] = defaultdict(lambda: ([], []))
         self._alike: dict[tuple[str, ...], list[tuple[Prospect, int]]] = defaultdict(list)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from workbench.disk import write
 
+FORMAT = 1  # counts up when any importance is computed otherwise
 SLOW = 0.2  # seconds; what takes less is found anew each time
 
 
@@ -23,9 +24,12 @@ class KeptScores:
     ----------
     folder : pathlib.Path or None
         Without one, nothing is kept.
+    seed : int
+        Of the dataset, by which calibration samples are drawn.
     """
 
     folder: Path | None = None
+    seed: int = 0
 
     def of(
         self, name: str, shapes: Mapping[str, tuple[int, ...]], find: Callable[[], dict[str, Tensor]]
@@ -37,11 +41,11 @@ class KeptScores:
         name : str
             Of the file.
         shapes : mapping
-            Of everything that may have a score; a file that doesn't fit them, or is damaged, is written anew.
+            Of everything that may have a score; a file that doesn't fit them, or is damaged, isn't read.
         find : callable
             Finds the scores.
         """
-        path = self.folder / f"{name}.safetensors" if self.folder else None
+        path = self.folder / f"{name}-{self.seed}-{FORMAT}.safetensors" if self.folder else None
         if path is not None and path.exists():
             with contextlib.suppress(OSError, SafetensorError):
                 kept = load_file(path)

@@ -15,7 +15,7 @@ from workbench.steps import Prune
 from workbench.steps.base import Context
 
 Worth = tuple[str, str]
-NOTHING = KeptScores()
+NOWHERE = KeptScores()
 LARGEST = 2_000_000  # weights: more aren't put in order, or rounded, in a moment
 
 
@@ -35,8 +35,8 @@ class Zeros:
         Whether they are few enough to be put in order at all.
     """
 
-    def __init__(self, module: nn.Module, context: Context, kept: KeptScores = NOTHING):
-        self._module, self._context, self._found = module, context, kept
+    def __init__(self, module: nn.Module, context: Context, kept: KeptScores = NOWHERE):
+        self._module, self._context, self._keeper = module, context, kept
         self._names = prunable(module)
         self.few = sum(module.get_parameter(name).numel() for name in self._names) <= LARGEST
         self._last: tuple[str | None, dict[str, Tensor]] | None = None
@@ -89,7 +89,7 @@ class Zeros:
             importance, seed = worth
             context = replace(self._context, seed=int(seed)) if seed else self._context
             shapes = {name: tuple(self._module.get_parameter(name).shape) for name in self._names}
-            self._scores[worth] = self._found.of(
+            self._scores[worth] = self._keeper.of(
                 "-".join(("weight", *filter(None, worth))),
                 shapes,
                 lambda: scores(self._module, self._names, importance, context),

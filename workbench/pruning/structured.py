@@ -21,7 +21,7 @@ from workbench.pruning.targets import reach
 from workbench.steps.base import Context, Work
 from workbench.steps.prune import Prune
 
-Score = Callable[[Prune, list[Group]], Scores]
+Scoring = Callable[[Prune, list[Group]], Scores]
 Find = Callable[[nn.Module, Tensor], tuple[list[Group], list[str]]]
 FIND: dict[str, tuple[str, str, Find]] = {
     "channel": ("channels", "channels", channel_groups),
@@ -101,14 +101,14 @@ class Structure:
         if step.scope == "latency":
             self.leave_broken()  # each group is narrowed alone and timed
 
-    def ranked_by(self, step: Prune, context: Context, scored: Score | None = None) -> "Structure":
+    def ranked_by(self, step: Prune, context: Context, scoring: Scoring | None = None) -> "Structure":
         """The same groups for another step, whose importance ranks them: the graph is not walked again.
 
         Parameters
         ----------
         step : Prune
         context : Context
-        scored : callable, optional
+        scoring : callable, optional
             Says what the units of each group are worth to the step, as its importance does.
 
         Raises
@@ -118,17 +118,17 @@ class Structure:
         """
         other = copy.copy(self)
         other.step, other.context, other.notes, other._latency = step, context, list(self.notes), None
-        other._rank(scored)
+        other._rank(scoring)
         whole = {group.name for group in self.groups}
         other._drop([index for index, group in enumerate(other.groups) if group.name not in whole])
         return other
 
-    def _rank(self, scored: Score | None = None) -> None:
+    def _rank(self, scoring: Scoring | None = None) -> None:
         """Say what the units of each group are worth, and leave groups whole of which nothing can be said."""
         step, groups = self.step, self._found
         layers = [name for name, part in self.module.named_modules() if name and list(part.parameters(recurse=False))]
         own = own_ratios(groups, step.layers, layers)
-        found = scored(step, groups) if scored else IMPORTANCES[step.importance](groups, self.module, self.context)
+        found = scoring(step, groups) if scoring else IMPORTANCES[step.importance](groups, self.module, self.context)
         ranked = [index for index, score in enumerate(found) if score is not None]
         if len(ranked) < len(groups):
             unranked = [layer for index, group in enumerate(groups) if index not in ranked for layer in group.layers]

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from safetensors.numpy import load_file, save_file
 
 from workbench import Dataset, Prune, Quantize, Recipe, Study
 from workbench.prediction.anchors import LIKENESS, Anchors, anchors_of, margins, nearly_right
@@ -123,8 +124,11 @@ RECIPES = [Recipe([Prune(ratio=ratio, importance=name)]) for ratio in (0.1, 0.3,
 
 
 @pytest.fixture
-def likened(study: Study, tmp_path: Path) -> Study:
-    """A study whose anchors also tell by likeness."""
+def likened(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """A study whose anchors, as many on any machine, also tell by likeness."""
+    monkeypatch.setattr("workbench.prediction.choosing.LONGEST", 1e6)
+    monkeypatch.setattr("workbench.prediction.choosing.BUDGET", 1e6)
+    monkeypatch.setattr("workbench.prediction.choosing.MOST", 60)
     other = Study("lenet5", study.dataset, path=tmp_path)
     observed = np.random.default_rng(0).integers(0, 1000, (ENOUGH, 200)).tolist()
     choose_anchors(other, observed, range(0, 400, 2), [*RECIPES, Recipe([Prune(importance="ablation")])])
@@ -139,8 +143,36 @@ def test_where_it_is_known_which_samples_are_alike_others_count_too(likened):
     assert found.kept(prospect) != alone.kept(prospect)
 
 
-def test_a_damaged_likeness_is_left_out(likened):
-    path = likened.path / "prediction" / LIKENESS
+def _cut_short(study: Study, path: Path) -> None:
     path.write_bytes(path.read_bytes()[:100])
-    prospect, found = _prospect(likened, Prune(ratio=0.5)), anchors_of(likened)
+
+
+def _of_other_anchors(study: Study, path: Path) -> None:
+    facts = load_file(path)
+    save_file({**facts, "anchors": facts["anchors"][::-1].copy()}, path)
+
+
+def _of_an_earlier_form(study: Study, path: Path) -> None:
+    facts = load_file(path)
+    save_file({"likeness": facts["likeness"], "samples": facts["samples"]}, path)
+
+
+@pytest.mark.parametrize("spoil", [_cut_short, _of_other_anchors, _of_an_earlier_form])
+def test_a_likeness_that_does_not_fit_is_left_out(spoil, likened):
+    prospect = _prospect(likened, Prune(ratio=0.5))
+    anchors_of(likened).kept(prospect, keep=True)  # what was told by it is not mixed with what is told without
+    spoil(likened, likened.path / "prediction" / LIKENESS)
+    found = anchors_of(likened)
+    assert not found.alike
     assert found.kept(prospect) == Anchors(likened, found.samples, found.weights).kept(prospect)
+
+
+def test_anchors_are_opened_anew_when_it_is_known_what_they_are_like(likened):
+    path = likened.path / "prediction" / LIKENESS
+    kept = path.read_bytes()
+    path.unlink()
+    before = anchors_of(likened)
+    assert anchors_of(likened, before) is before
+    path.write_bytes(kept)
+    after = anchors_of(likened, before)
+    assert after.alike and anchors_of(likened, after) is after

@@ -1,5 +1,6 @@
 """A few answers tell the others, as far as samples are alike."""
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from workbench.prediction.likeness import LEAST, MODELS, Likeness, alike
+from workbench.prediction.likeness import LEAST, MODELS, NOISE, Likeness, alike
 
 SAMPLES, CLASSES, FACTORS = 400, 5, 6
 PLACES = list(range(0, SAMPLES, 20))
@@ -76,11 +77,32 @@ def test_too_few_models_tell_nothing():
     assert alike(_answers(LEAST - 1, 2)) is None
 
 
-def test_models_that_always_answer_the_same_tell_nothing():
+def test_models_that_answer_nothing_tell_nothing():
     assert alike(np.zeros((LEAST, SAMPLES, CLASSES))) is None
 
 
-@pytest.mark.parametrize(("seconds", "asked"), [(1e6, MODELS), (0.0, 1)])
+@pytest.mark.parametrize("count", [1, 2, 5, 20])
+def test_how_far_it_is_off_is_what_each_anchor_is_foreseen_by_the_others(count):
+    places = PLACES[:count]
+    found = alike(_answers(MODELS, 2, noise=0.3))
+    assert found is not None
+    logits = _answers(1, 5, noise=0.3)[0]
+    whole = Likeness(found[:, places], places, LABELS)
+    off = whole.off(logits[places])
+    if count == 1:
+        return
+    told = logits[places] - logits[places].mean(1, keepdims=True)
+    told = told / np.sqrt((told**2).mean())
+    for at in range(count):
+        others = [place for place in range(count) if place != at]
+        few = found[np.ix_(places, places)][others][:, others] + NOISE * np.eye(count - 1)
+        weights = np.linalg.inv(few)
+        mean = weights.sum(0) @ told[others] / weights.sum()
+        foreseen = mean + found[places[at], [places[o] for o in others]] @ weights @ (told[others] - mean)
+        assert told[at] - foreseen == pytest.approx(off[at], abs=1e-6)
+
+
+@pytest.mark.parametrize(("seconds", "asked"), [(1e6, MODELS), (-1.0, 1)])
 def test_no_more_models_are_asked_than_there_is_time_for(seconds, asked, monkeypatch):
     monkeypatch.setattr("workbench.prediction.likeness.SECONDS", seconds)
     seen = []
@@ -92,3 +114,12 @@ def test_no_more_models_are_asked_than_there_is_time_for(seconds, asked, monkeyp
 
     alike(answers())
     assert len(seen) == asked
+
+
+@pytest.mark.parametrize(("each", "asked"), [(5.0, 2), (1.0, MODELS)])
+def test_no_time_is_spent_on_models_of_which_too_few_can_be_asked(each, asked, monkeypatch):
+    clock = itertools.count(0, each)
+    monkeypatch.setattr("workbench.prediction.likeness.time.monotonic", lambda: next(clock))
+    answers = iter(_answers(MODELS + 5, 2))
+    alike(answers)
+    assert MODELS + 5 - len(list(answers)) == asked
