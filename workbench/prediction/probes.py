@@ -60,10 +60,14 @@ class Probes:
     def __init__(self, path: Path):
         self.path = path
         self.found = {Recipe.from_dict(fact["recipe"]).hash: Probe(**fact) for fact in lines.read(path)}
+        self._last: tuple[Recipe, str] | None = None
 
     def of(self, recipe: Recipe) -> Probe | None:
         """What was found of a recipe, its trainings left out; None where it wasn't tried."""
-        return self.found.get(without_training(recipe).hash)
+        last = self._last
+        if last is None or last[0] is not recipe:  # of one recipe it is asked again and again
+            last = self._last = recipe, without_training(recipe).hash
+        return self.found.get(last[1])
 
     def share(self, recipe: Recipe) -> float | None:
         """The share answered right; None where it wasn't tried."""
