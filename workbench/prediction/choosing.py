@@ -20,7 +20,7 @@ from workbench.sensitivity_scan import logits
 if TYPE_CHECKING:
     from workbench.study import Study
 
-BUDGET = 0.008  # seconds at best, for all anchors together; often half as much again, and all else takes 3 to 8 thousandths
+BUDGET = 0.008  # seconds at best, for all anchors together; often half as much again, and all else takes 2 to 7
 LONGEST = 0.05  # seconds, for the fewest: they are worth more than the time that a slow machine takes
 MOST, FEWEST = 256, 16
 ROUNDS = 5  # that a moment is timed in: something else may just be running
