@@ -298,8 +298,7 @@ class Workbench(w.VBox):
             try:
                 found = self.pickers.find(self.folder, name)
             except WorkbenchError:
-                if self.study is not None:  # it stays
-                    self._go_on(self.study)
+                self._foresee()  # of the study that stays
                 raise
             self._set_study(found)
             self._opened(wanted)

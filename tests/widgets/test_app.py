@@ -89,10 +89,23 @@ def test_a_page_that_was_only_made_ready_foresees_nothing_before_it_is_looked_at
     shutil.copytree(study.path, tmp_path / study.path.name)
     page = Workbench(path=tmp_path / "runs")
     monkeypatch.setattr(page.pickers, "find", lambda folder, name: Study("lenet5", digits, path=tmp_path / name))
+    page.forecast.lacking = True
     page.refresh()
+    page.load(Recipe([Prune(ratio=0.2)]))
     assert asked == []
     page.browser.query = {"study": study.path.name}
     assert asked and asked[-1] == page.recipe()
+    closed(page)
+
+
+def test_an_address_of_a_study_that_is_gone_says_so_and_foresees_the_one_that_is_shown(tmp_path, monkeypatch):
+    asked: list[Recipe | None] = []
+    monkeypatch.setattr("widgets.app._served", lambda: True)
+    monkeypatch.setattr("widgets.forecast.Forecast.ask", lambda self, study, recipe, why="": asked.append(recipe))
+    page = Workbench(path=tmp_path / "runs")
+    page.browser.query = {"study": "lenet5-of-yesterday"}
+    assert "lenet5-of-yesterday" in said(page)
+    assert page.study is not None and asked[-1] == page.recipe()
     closed(page)
 
 

@@ -1,13 +1,15 @@
 """The line beside Run: what the knobs would give, and the offer to measure what that takes."""
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from widgets.forecast import Forecast, Point, forecast
+from widgets.forecast import SETTLE, Forecast, Point, forecast
 from widgets.texts import text
 from workbench import Cancelled, Dataset, Finetune, Prune, Quantize, Recipe, Study, WorkbenchError
 from workbench.tasks import Task, begin
@@ -27,7 +29,7 @@ class Asked:
 
 
 def eventually(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120  # busy machines are slow
     while not holds() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert holds()
@@ -140,3 +142,15 @@ def test_what_trains_or_takes_long_is_not_tried(prepared: Study, monkeypatch) ->
     assert not prepared.predict(Recipe([Prune(ratio=0.3)])).quick  # a probe did
     monkeypatch.setattr("workbench.prediction.predictor.QUICK", 1e6)
     assert not prepared.predict(Recipe([Prune(ratio=0.53)])).quick
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_only_a_page_that_is_yet_to_appear_is_waited_for(study: Study, shown: bool, monkeypatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("widgets.forecast.time", SimpleNamespace(sleep=slept.append))
+    panel = Forecast(lambda point: None, Asked(), shown=shown)
+    for ratio in (0.1, 0.2, 0.3):  # whatever the knobs do meanwhile
+        panel.ask(study, Recipe([Prune(ratio=ratio)]))
+    while not panel.words.value:
+        threading.Event().wait(0.02)
+    assert slept == ([] if shown else [SETTLE])
