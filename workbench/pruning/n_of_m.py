@@ -51,8 +51,8 @@ def prune_n_of_m(work: Work, step: Prune, context: Context) -> None:
     set_zeros(
         work,
         kept,
-        f"The runtimes here have no {n}:{m} kernels: they compute the zeros like any other number, so the file is as "
-        "large and as fast as before.",
+        f"The runtimes here have no {n}:{m} kernels: they compute the zeros like any other number, so they make "
+        "the file neither smaller nor faster.",
     )
 
 

@@ -16,7 +16,7 @@ from workbench.steps.base import Context, Work
 from workbench.steps.prune import Prune
 
 NO_SPEED = (
-    "Zeros are computed like any other number, so the model is as fast as before; only a packed file (Pack) stores "
+    "Zeros are computed like any other number, so they make the model no faster; only a packed file (Pack) stores "
     "them in less."
 )
 
