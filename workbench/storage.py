@@ -94,6 +94,7 @@ class Storage:
     def __init__(self, path: Path):
         self.path = path
         self._known: tuple[tuple, list[Record]] = (), []  # what `records` read last
+        self._counted: tuple[tuple, int] = (), 0  # what `complete` found last
         self._read: dict[str, Record] = {}
         try:
             (path / "trials").mkdir(parents=True, exist_ok=True)
@@ -248,8 +249,12 @@ class Storage:
 
     def complete(self) -> int:
         """How many trials are complete."""
-        with self._connect() as database:
-            return int(database.execute("SELECT COUNT(*) FROM trials WHERE state = 'complete'").fetchone()[0])
+        written = self._written()
+        if not written or self._counted[0] != written:
+            with self._connect() as database:
+                found = database.execute("SELECT COUNT(*) FROM trials WHERE state = 'complete'").fetchone()
+            self._counted = written, int(found[0])
+        return self._counted[1]
 
     def mark_lost(self) -> None:
         """Fail the trials whose process is gone."""

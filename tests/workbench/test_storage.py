@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from workbench import Recipe, WorkbenchError
-from workbench.storage import Storage, alive, this_process
+from workbench.storage import SETTLED, Storage, alive, this_process
 
 RECIPE = Recipe()
 
@@ -134,3 +134,13 @@ def test_a_trial_that_this_version_cannot_read_is_shown_as_failed_and_the_others
     first, second = storage.records()
     assert (first.state, second.state) == ("failed", "waiting")
     assert "can't read the stored trial" in first.reason
+
+
+def test_how_many_trials_are_complete_is_known_as_soon_as_another_process_has_one(tmp_path):
+    one, other = Storage(tmp_path), Storage(tmp_path)
+    record = _add(one, state="running")
+    time.sleep(2 * SETTLED / 1e9)
+    assert other.complete() == other.complete() == 0  # the second time without asking the database
+    record.state = "complete"
+    one.save(record)
+    assert other.complete() == one.complete() == 1
