@@ -5,7 +5,6 @@ import copy
 import hashlib
 import io
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +16,7 @@ import torch
 
 from workbench.disk import write
 from workbench.errors import Cancelled, WorkbenchError
+from workbench.machine import processors
 from workbench.measure import Setting, answers, measure
 from workbench.memory import enough_memory
 from workbench.metrics import Metrics
@@ -192,11 +192,6 @@ def context_of(study: "Study", seed: int = 0) -> Context:
 def setting(study: "Study") -> Setting:
     """How this study measures."""
     return Setting(study.runtime, study.device, study.threads, study.batch)
-
-
-def processors() -> int:
-    """How many processors this process may use: training takes them all."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Progress:

@@ -7,9 +7,8 @@ from importlib.util import find_spec
 
 import psutil
 
-from workbench.carry_out import processors
 from workbench.errors import WorkbenchError
-from workbench.machine import int8_instructions, processor
+from workbench.machine import int8_instructions, processor, processors
 from workbench.runtimes import RUNTIMES
 
 

@@ -1,5 +1,6 @@
 """The machine: its instructions for small integers, and what else it did while something was timed."""
 
+import os
 import platform
 import time
 from functools import cache
@@ -33,6 +34,11 @@ def processor() -> str:
             return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def int8_instructions() -> tuple[str, ...]:

@@ -96,8 +96,8 @@ class Speeds:
             runtime isn't here, or can't run the trial with its own numbers.
         """
         from workbench.candidates import Subject
-        from workbench.carry_out import processors
         from workbench.layers import batch_of
+        from workbench.machine import processors
         from workbench.runtimes import load_runtime
         from workbench.thread_grid import grid
 

@@ -10,7 +10,7 @@ import numpy as np
 from workbench.errors import WorkbenchError
 from workbench.estimates import Estimate
 from workbench.latency import Pair, Paired, Run, loads_of, paired
-from workbench.machine import Machine
+from workbench.machine import Machine, processors
 from workbench.metrics import speed_verdict
 from workbench.questions import Answer
 from workbench.runtimes import Runtime
@@ -183,8 +183,6 @@ def grid(
     WorkbenchError
         On numbers that make no sense, more threads than processors among them.
     """
-    from workbench.carry_out import processors
-
     for name, asked, most in (("threads", threads, processors()), ("inputs in a call", batches, LARGEST_BATCH)):
         if not asked or any(not isinstance(n, int) or not 1 <= n <= most for n in asked):
             raise WorkbenchError(

@@ -1,14 +1,19 @@
 """A copy of a model that answers a few samples in as little time as this machine needs."""
 
+import contextlib
 import copy
 import math
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor, nn
 
 from workbench.layout import channels_last
+from workbench.machine import processors
+from workbench.prediction.in_place import in_place
 from workbench.quantization.folding import Norm, fold, norms_after
 from workbench.quantization.layers import Layer, part
 from workbench.threads import threads
@@ -16,14 +21,16 @@ from workbench.threads import threads
 QUICK, SLOW = 0.002, 0.5  # seconds: with fewer, nothing is to be gained; what takes more isn't timed twice
 TIMES = 5  # that it is timed, for the best of them
 ALIKE = 1e-3  # of the largest answer: what sums in another order come to
+FEW = 8  # samples: fewer aren't worth a processor of their own
 
 
 @dataclass(frozen=True)
 class Lean:
-    """A model without its batch-norms, with its channels last and 16-bit floats, where that is faster and right.
+    """A model without its batch-norms, in place, channels last, with 16-bit floats where these are faster and right.
 
-    Parameters have the names that they had. Whether 16-bit floats (Kalamkar et al.: BFLOAT16, 2019) are faster is
-    timed, as not every processor has them.
+    Each processor answers some of the samples for itself, so that one that is busy with something else delays none but
+    its own. Parameters have the names that they had. Whether 16-bit floats (Kalamkar et al.: BFLOAT16, 2019) are
+    faster is timed, as not every processor has them.
 
     Attributes
     ----------
@@ -69,10 +76,12 @@ def _without_norms(module: nn.Module, inputs: Tensor) -> nn.Module:
         lean.set_submodule(after[layer], nn.Identity())
     expected = _answers(whole, inputs)
     near = ALIKE * float(expected.nan_to_num(0, 0, 0).abs().max())
-    try:
-        return lean if torch.allclose(_answers(lean, inputs), expected, rtol=ALIKE, atol=near) else whole
-    except AttributeError:  # its code asks its batch-norms for what they are
-        return whole
+    for leaner in in_place(lean), lean:
+        # code may ask batch-norms for what they are, or sum what can't be summed in place
+        with contextlib.suppress(AttributeError, RuntimeError):
+            if torch.allclose(_answers(leaner, inputs), expected, rtol=ALIKE, atol=near):
+                return leaner
+    return whole
 
 
 def _take_in(layer: Layer, norm: Norm) -> None:
@@ -83,9 +92,20 @@ def _take_in(layer: Layer, norm: Norm) -> None:
 
 
 def _answers(module: nn.Module, inputs: Tensor) -> Tensor:
-    with threads(1), torch.no_grad():  # others want the processors, too
+    first, *others = inputs.chunk(max(1, min(processors(), len(inputs) // FEW)))
+    told = [_others().submit(_alone, module, part) for part in others]
+    return torch.cat([_alone(module, first), *(each.result() for each in told)])
+
+
+def _alone(module: nn.Module, inputs: Tensor) -> Tensor:
+    with threads(1), torch.no_grad():
         answers: Tensor = module(inputs)
     return answers
+
+
+@cache
+def _others() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(processors())
 
 
 def _best(module: nn.Module, inputs: Tensor) -> float:

@@ -12,6 +12,7 @@ from torch import nn
 from workbench import Cancelled, Dataset, Distill, Finetune, Prune, Recipe, Study, WorkbenchError, carry_out
 from workbench.data import load_dataset
 from workbench.distillation.students import reset
+from workbench.machine import processors
 from workbench.models import MODELS
 from workbench.steps.base import Context, Work
 from workbench.training import accuracy
@@ -275,7 +276,7 @@ def test_a_zoo_model_takes_the_place_of_the_study_s_own_and_comes_back_from_disk
     assert module.fc1.weight.shape == (150, 784)
     by_hand, context = Work(copy.deepcopy(study.module)), Context(few_digits, study.module)
     for step in recipe:
-        torch.set_num_threads(carry_out.processors())
+        torch.set_num_threads(processors())
         step.apply(by_hand, context)
     assert weight_hash(module) == weight_hash(by_hand.module)
 

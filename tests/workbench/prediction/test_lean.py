@@ -98,3 +98,27 @@ def test_a_model_of_nan_answers_nan():
     module = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
     nn.init.constant_(module[0].weight, torch.nan)
     assert Lean.of(module, torch.ones(8, 4)).answers().isnan().all()
+
+
+@pytest.mark.parametrize("count", [1, 8, 17, 40])
+def test_processors_answer_some_of_the_samples_each(monkeypatch, count):
+    asked: list[int] = []
+    monkeypatch.setattr(lean, "processors", lambda: 3)
+    module, inputs = nn.Linear(4, 4), torch.randn(count, 4)
+    found = Lean.of(module, inputs)
+    found.module.register_forward_hook(lambda layer, given, answers: asked.append(len(given[0])))
+    torch.testing.assert_close(found.answers(), module(inputs).detach())
+    assert sum(asked) == count and len(asked) == min(3, max(1, count // 8))
+
+
+def test_what_goes_wrong_on_another_processor_is_raised(monkeypatch):
+    monkeypatch.setattr(lean, "processors", lambda: 2)
+    found = Lean.of(nn.Linear(4, 4), torch.randn(16, 4))
+
+    def refuse(layer, given):
+        if given[0].data_ptr() != found.inputs.data_ptr():
+            raise ValueError("not these")
+
+    found.module.register_forward_pre_hook(refuse)
+    with pytest.raises(ValueError, match="not these"):
+        found.answers()
