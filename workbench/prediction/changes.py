@@ -1,7 +1,7 @@
 """A model changed for a moment as a recipe would change it: in milliseconds, as nothing is cut or calibrated."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from workbench.prediction.outline import Outline
 from workbench.prediction.prospect import COSTLY, Prospect
 from workbench.pruning.groups import SINGLE
-from workbench.pruning.weights import prunable
 from workbench.quantization.grids import weight_grid
 from workbench.quantization.layers import weight_name, weighted
 from workbench.sensitivity import BITS
@@ -17,6 +16,7 @@ from workbench.steps import Prune
 
 HARMLESS = 8  # bits
 Change = tuple[str, Callable[[], AbstractContextManager[None]]]
+Part = tuple[str, Callable[[], None]]
 
 
 class Changes:
@@ -35,11 +35,11 @@ class Changes:
     """
 
     def __init__(self, module: nn.Module, outline: Outline):
-        self._module, self._parameters = module, dict(module.named_parameters())
-        self._weights = {name: self._parameters[name] for name in prunable(module)}
+        self._parameters = dict(module.named_parameters(remove_duplicate=False))
         self._zeros = outline.zeros
-        layers = weighted(module) if self._zeros.few else {}
-        self._unchanged = {name: layer.weight.detach().float().clone() for name, layer in layers.items()}
+        self._layers = set(weighted(module) if self._zeros.few else ())
+        self._before: dict[Tensor, Tensor] = {}
+        self._touched: set[Tensor] = set()
         self._nearest: dict[tuple[str, int], Tensor] = {}
 
     def of(self, prospect: Prospect) -> Change | None:
@@ -49,7 +49,7 @@ class Changes:
         steps = [step for step in prospect.steps if isinstance(step, Prune)]
         zeroing, cutting = ([s for s in steps if (s.granularity in SINGLE) is single] for single in (True, False))
         bits = {name: width for name, width in prospect.bits.items() if width < HARMLESS}
-        parts: list[Change | None] = [self._zeroed(step, prospect.seed) for step in zeroing]
+        parts: list[Part | None] = [self._zeroed(step, prospect.seed) for step in zeroing]
         parts += [self._roundings(bits)] if bits else []
         parts += [self._cut(step, prospect) for step in cutting]
         if len(zeroing) > 1 or len(cutting) > 1 or None in parts:
@@ -58,72 +58,73 @@ class Changes:
 
         @contextmanager
         def entered() -> Iterator[None]:
-            with ExitStack() as stack:
-                for _, enter in known:
-                    stack.enter_context(enter())
+            try:
+                with torch.no_grad():
+                    for _, change in known:
+                        change()
                 yield
+            finally:
+                with torch.no_grad():
+                    while self._touched:
+                        weight = self._touched.pop()
+                        weight.copy_(self._before[weight])
 
         return " | ".join(name for name, _ in known), entered
 
-    def _zeroed(self, step: Prune, seed: int) -> Change | None:
+    def _touch(self, name: str) -> Tensor:
+        """A parameter that may be changed, and will be as before afterwards."""
+        weight = self._parameters[name]
+        if weight not in self._before:
+            self._before[weight] = weight.detach().clone()
+        self._touched.add(weight)
+        return weight
+
+    def _zeroed(self, step: Prune, seed: int) -> Part | None:
         name = self._zeros.name(step, seed)
         if name is None:
             return None
 
-        def enter() -> AbstractContextManager[None]:
-            return self._with({key: self._weights[key] * kept for key, kept in self._zeros.kept(step, seed).items()})
+        def change() -> None:
+            for key, kept in self._zeros.kept(step, seed).items():
+                self._touch(key).mul_(kept)
 
-        return name, enter
+        return name, change
 
-    def _roundings(self, bits: dict[str, int]) -> Change | None:
-        if not bits.keys() <= self._unchanged.keys() or not set(bits.values()) <= set(BITS):
+    def _roundings(self, bits: dict[str, int]) -> Part | None:
+        if not bits.keys() <= self._layers or not set(bits.values()) <= set(BITS):
             return None
 
-        def enter() -> AbstractContextManager[None]:
-            now = {layer: self._parameters[weight_name(layer)] for layer in bits}  # zeros stay zeros
-            return self._with(
-                {weight_name(n): torch.where(now[n] == 0, now[n], self._rounded(n, width)) for n, width in bits.items()}
-            )
+        def change() -> None:
+            for layer, width in bits.items():
+                now = self._touch(weight_name(layer))
+                now.copy_(torch.where(now == 0, now, self._rounded(layer, width)))  # zeros stay zeros
 
-        return " ".join(f"{layer}:{width}" for layer, width in sorted(bits.items())), enter
+        return " ".join(f"{layer}:{width}" for layer, width in sorted(bits.items())), change
 
     def _rounded(self, layer: str, bits: int) -> Tensor:
-        """A layer's weights on their grid, which takes a while to find: not before it is asked for."""
+        """A layer's weights on their grid, laid out as they are; this takes a while: not before it is asked for."""
         if (layer, bits) not in self._nearest:
-            weight = self._unchanged[layer]
-            self._nearest[layer, bits] = weight_grid(weight, bits).nearest(weight)
+            weight = self._before[self._parameters[weight_name(layer)]]
+            exact = weight.float().contiguous()
+            self._nearest[layer, bits] = torch.empty_like(weight).copy_(weight_grid(exact, bits).nearest(exact))
         return self._nearest[layer, bits]
 
-    def _cut(self, step: Prune, prospect: Prospect) -> Change | None:
+    def _cut(self, step: Prune, prospect: Prospect) -> Part | None:
         if step.granularity not in ("channel", "mlp") or step.importance in COSTLY:
             return None
         structure = prospect.outline.structure(step.granularity, step.importance)
         if structure is None or step.scope == "latency" or not all(group.masked for group in structure.groups):
             return None
-
         scores = prospect.outline.scores(structure, prospect.seed)
         chance = f" of {prospect.seed}" if step.importance == "random" else ""
 
-        @contextmanager
-        def enter() -> Iterator[None]:
-            with ExitStack() as stack:
-                for group, score in zip(structure.groups, scores, strict=True):
-                    if gone := group.units - prospect.cut["channel", group.name]:
-                        stack.enter_context(group.without(self._module, *score.argsort(stable=True)[:gone].tolist()))
-                yield
+        def change() -> None:
+            for group, score in zip(structure.groups, scores, strict=True):
+                if gone := group.units - prospect.cut["channel", group.name]:
+                    units = score.argsort(stable=True)[:gone]
+                    for member in group.members:
+                        if member.role == "in":
+                            self._touch(member.parameter).index_fill_(member.dim, member.index[units].flatten(), 0.0)
 
         left = " ".join(f"{name}={kept}" for (_, name), kept in sorted(prospect.cut.items()))
-        return f"{step.importance}{chance} {left}", enter
-
-    @contextmanager
-    def _with(self, weights: dict[str, Tensor]) -> Iterator[None]:
-        """Other weights, for a while."""
-        before = {name: self._parameters[name].detach().clone() for name in weights}
-        with torch.no_grad():
-            for name, weight in weights.items():
-                self._parameters[name].copy_(weight)
-            try:
-                yield
-            finally:
-                for name, weight in before.items():
-                    self._parameters[name].copy_(weight)
+        return f"{step.importance}{chance} {left}", change

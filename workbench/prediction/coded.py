@@ -41,13 +41,13 @@ class Coded:
     def bits(self, prospect: "Prospect", layer: "LayerSize") -> float:
         """Of all weights that are left of a layer, and of the scales that go with them."""
         kept = _kept(prospect, layer.name)
-        share = 1 - prospect.zeros if kept is None else float(kept.float().mean())
+        share = 1 - prospect.zeros if kept is None else int(kept.count_nonzero()) / kept.numel()
         width, grid, scales = self._coding(prospect, layer)
         if width >= FLOATS:
             return layer.weights * (_entropy(np.array([share, 1 - share])) + share * FLOAT)
         codes, shares = self._on_grid(layer.name, width, *grid)
         if kept is not None and share:
-            shares = _shares(codes[kept[_rows(kept)].flatten()])
+            shares = _shares(codes * _some(kept))
         shares = share * shares
         shares[0] += 1 - share
         learned = (np.count_nonzero(shares) - 1) * math.log2(max(2, layer.weights)) / 2
@@ -65,21 +65,20 @@ class Coded:
         return prospect.bits.get(layer.name, FLOATS), (q.weight_observer, q.granularity), scales
 
     def _on_grid(self, layer: str, bits: int, observer: str, granularity: str) -> tuple[Tensor, np.ndarray]:
-        """The codes of enough of a layer's weights, 0 for zero, and how often each comes."""
+        """The codes of enough of a layer's weights, 1 for zero, and how often each comes."""
         key = layer, bits, observer, granularity
         if key not in self._codes:
-            weight = self._module.get_parameter(weight_name(layer)).detach()
-            weight = weight[_rows(weight)]
-            codes = weight_grid(weight, bits, observer, granularity).codes(weight).flatten()
-            codes = torch.where(codes > 0, 2 * codes - 1, -2 * codes)
+            weight = _some(self._module.get_parameter(weight_name(layer)).detach())
+            codes = weight_grid(weight, bits, observer, granularity).codes(weight)
+            codes = torch.where(codes > 0, 2 * codes, 1 - 2 * codes).short()
             self._codes[key] = codes, _shares(codes)
         return self._codes[key]
 
 
-def _rows(weight: Tensor) -> Tensor:
-    """Which of the first dimension are looked at."""
-    count = min(len(weight), max(1, ENOUGH // weight[0].numel()))
-    return torch.linspace(0, len(weight) - 1, count).long()
+def _some(weight: Tensor) -> Tensor:
+    """Enough of the rows of a tensor of a weight's shape."""
+    count = max(1, ENOUGH // weight[0].numel())
+    return weight if count >= len(weight) else weight[torch.linspace(0, len(weight) - 1, count).long()]
 
 
 def _kept(prospect: "Prospect", layer: str) -> Tensor | None:
@@ -92,7 +91,9 @@ def _kept(prospect: "Prospect", layer: str) -> Tensor | None:
 
 
 def _shares(codes: Tensor) -> np.ndarray:
-    found: np.ndarray = torch.bincount(codes, minlength=1).double().numpy() / max(1, len(codes))
+    """How often each code comes; those that are 0 are none."""
+    counts = torch.bincount(codes.flatten(), minlength=2).numpy()[1:]
+    found: np.ndarray = counts / max(1, counts.sum())
     return found
 
 

@@ -36,6 +36,8 @@ def pooled(weights: dict[str, Tensor], size: int) -> dict[str, Tensor]:
 
 def spread(squares: dict[str, Tensor], weights: dict[str, Tensor], size: int) -> dict[str, Tensor]:
     """What holds for each square, for each weight in it: the shapes of `weights`."""
+    if size == 1:
+        return {name: square.reshape(weights[name].shape) for name, square in squares.items()}
     told = {}
     for name, square in squares.items():
         rows, columns = weights[name].flatten(1).shape
