@@ -239,7 +239,7 @@ class Foresight:
     def _known(self) -> tuple:
         """What changes as soon as there is more to go by, or less."""
         folder = self._study.path / "prediction"
-        names = "table.jsonl", "probes.jsonl", "anchors.jsonl", "likeness.safetensors"
+        names = "table.jsonl", "probes.jsonl", "anchors.safetensors"
         told = [folder / name for name in names]
         files = [*sorted((self._study.path / "sensitivity").glob("*")), *told]
         return self._study.storage.complete(), *(path.stat().st_size if path.exists() else 0 for path in files)

@@ -35,7 +35,8 @@ class Changes:
     """
 
     def __init__(self, module: nn.Module, outline: Outline):
-        self._parameters = dict(module.named_parameters(remove_duplicate=False))
+        weights = {parameter: parameter.detach() for parameter in module.parameters()}
+        self._parameters = {name: weights[p] for name, p in module.named_parameters(remove_duplicate=False)}
         self._zeros = outline.zeros
         self._layers = set(weighted(module) if self._zeros.few else ())
         self._before: dict[Tensor, Tensor] = {}
@@ -59,15 +60,13 @@ class Changes:
         @contextmanager
         def entered() -> Iterator[None]:
             try:
-                with torch.no_grad():
-                    for _, change in known:
-                        change()
+                for _, change in known:
+                    change()
                 yield
             finally:
-                with torch.no_grad():
-                    while self._touched:
-                        weight = self._touched.pop()
-                        weight.copy_(self._before[weight])
+                while self._touched:
+                    weight = self._touched.pop()
+                    weight.copy_(self._before[weight])
 
         return " | ".join(name for name, _ in known), entered
 
@@ -75,7 +74,7 @@ class Changes:
         """A parameter that may be changed, and will be as before afterwards."""
         weight = self._parameters[name]
         if weight not in self._before:
-            self._before[weight] = weight.detach().clone()
+            self._before[weight] = weight.clone()
         self._touched.add(weight)
         return weight
 

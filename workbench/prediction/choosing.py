@@ -1,18 +1,17 @@
-"""Which samples are anchor points: chosen once for each study, as many as this machine answers in a moment."""
+"""Anchor points are chosen once for each study, as many as this machine answers in a moment."""
 
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from safetensors.numpy import save
 
-from workbench import lines
-from workbench.disk import write
-from workbench.prediction.anchors import ANCHORS, LIKENESS, likeness_of
+from workbench.prediction.anchors import ANCHORS
 from workbench.prediction.changes import Changes
+from workbench.prediction.clusters import best_points
 from workbench.prediction.lean import Lean
-from workbench.prediction.likeness import alike
 from workbench.prediction.prospect import follow
 from workbench.recipe import Recipe
 from workbench.sensitivity_scan import logits
@@ -20,23 +19,23 @@ from workbench.sensitivity_scan import logits
 if TYPE_CHECKING:
     from workbench.study import Study
 
-BUDGET = 0.008  # seconds at best, for all anchors together; often half as much again, and all else takes 2 to 7
+BUDGET = 0.010  # seconds at best, for all anchors together; often half as much again, and all else takes 3 to 5
 LONGEST = 0.05  # seconds, for the fewest: they are worth more than the time that a slow machine takes
 MOST, FEWEST = 256, 16
 ROUNDS = 5  # that a moment is timed in: something else may just be running
-ENOUGH = 16  # observations, to choose anchors by
+MODELS, LEAST = 40, 8  # whose answers anchors are chosen by: at most, and at least
+PATIENCE = 4  # recipes for each, of which some can't be followed
+SECONDS = 30.0  # that all of these may take
 
 
 def choose_anchors(
     study: "Study",
     observed: Sequence[Sequence[int]],
     among: Sequence[int] | np.ndarray,
-    recipes: Sequence[Recipe] = (),
+    recipes: Iterable[Recipe],
     report: Callable[..., None] = lambda **facts: None,
 ) -> None:
-    """Choose them once for each study, by what was observed of all samples; none where the model takes too long.
-
-    Then see once which samples they are like; what breaks that off leaves the anchors.
+    """Choose them once for each study, by what models answer; none where too few are known, or the model is slow.
 
     Parameters
     ----------
@@ -45,71 +44,55 @@ def choose_anchors(
         The probability of the right class of each sample in per mille, one row for each changed model.
     among : sequence of int
         Which of the validation split these samples are, in order.
-    recipes : sequence of Recipe
-        By whose models it is told which samples are alike.
+    recipes : iterable of Recipe
+        By whose models it is told which samples are alike, and which tell most; no more are taken than are needed.
     report : callable
         Told of the progress, as that takes seconds; may raise `Cancelled`.
     """
-    folder = study.path / "prediction"
-    if not any(lines.read(folder / ANCHORS)) and (chosen := _chosen(study, observed, among)) is not None:
-        lines.append(folder / ANCHORS, chosen)
-    first = next(lines.read(folder / ANCHORS), None)  # another process may have been first
-    if first is None or likeness_of(study, first["samples"]) or not set(first["samples"]) <= set(map(int, among)):
+    path = study.path / "prediction" / ANCHORS
+    if path.exists() or len(observed) < LEAST or not (count := _affordable(study)):
         return
-    found = alike(_answers(study, among, recipes, report))
-    if found is not None:
-        samples, anchors = np.array(among), np.array(first["samples"])
-        likeness = np.ascontiguousarray(found[:, np.searchsorted(samples, anchors)], np.float32)
-        write(folder / LIKENESS, save({"likeness": likeness, "anchors": anchors, "samples": samples}))
+    answers = list(_answers(study, among, recipes, report))
+    if len(answers) < LEAST:
+        return
+    samples, shares = np.array(among), np.array(observed) / 1000
+    labels = study.dataset.validation.labels[samples]
+    report(share=1.0, message="Choosing samples that tell most")
+    points = best_points(samples, shares, np.array(answers), labels, count)
+    if points is not None and not path.exists():  # another process may have been first
+        points.keep(path)
 
 
-def _chosen(study: "Study", observed: Sequence[Sequence[int]], among: Sequence[int] | np.ndarray) -> dict | None:
-    """Samples and their shares of all; None where too little was observed, or the model takes too long."""
-    if len(observed) < ENOUGH:
-        return None
+def _affordable(study: "Study") -> int:
+    """How many this machine answers in a moment; 0 where already the fewest take too long."""
     inputs = torch.from_numpy(study.dataset.prepare(study.dataset.validation.inputs[: 4 * FEWEST]))
     counts = FEWEST, len(inputs)
     timed = [[Lean.of(study.module, inputs[:count]).seconds for count in counts] for _ in range(ROUNDS)]
     few, more = map(min, zip(*timed, strict=True))
     if few > LONGEST:
-        return None
+        return 0
     each = max((more - few) / max(1, len(inputs) - FEWEST), more / len(inputs) / 2)
-    count = min(MOST, FEWEST + max(0, int((BUDGET - few) / each)))
-    places, weights = clustered(np.array(observed) / 1000, count)
-    return {"samples": [int(among[place]) for place in places], "weights": weights}
+    return min(MOST, FEWEST + max(0, int((BUDGET - few) / each)))
 
 
 def _answers(
-    study: "Study", samples: Sequence[int] | np.ndarray, recipes: Sequence[Recipe], report: Callable[..., None]
+    study: "Study", samples: Sequence[int] | np.ndarray, recipes: Iterable[Recipe], report: Callable[..., None]
 ) -> Iterator[np.ndarray]:
-    """Logits at samples of the models that recipes make, in any order, as far as these are known beforehand."""
-    if not recipes:
-        return
+    """Logits at samples of the models that recipes make, as many as there is time for.
+
+    Only of what is known beforehand; where too few can be asked in that time, no more are.
+    """
     inputs = torch.from_numpy(study.dataset.prepare(study.dataset.validation.inputs[samples]))
     lean = Lean.of(study.module, inputs[:FEWEST])
     changes, inputs = Changes(lean.module, study.outline), inputs.to(lean.inputs.dtype)
-    for place in np.random.default_rng(0).permutation(len(recipes)):
-        change = changes.of(follow(recipes[place], study.outline, study.runtime))
-        if change is not None:
-            report(message="Looking which samples are alike")
-            with change[1]():
-                yield logits(lean.module, inputs).float().numpy()
-
-
-def clustered(observed: np.ndarray, count: int) -> tuple[list[int], list[float]]:
-    """So many samples, the nearest to the centres of as many clusters, and what share of all each cluster has.
-
-    Parameters
-    ----------
-    observed : numpy.ndarray
-        Shape (models, samples).
-    count : int
-    """
-    from sklearn.cluster import KMeans  # slow to import, and needed once for each study
-
-    table = observed.T
-    found = KMeans(min(count, len(np.unique(table, axis=0))), n_init=3, random_state=0).fit(table)
-    distances = found.transform(table)
-    samples = [int(distances[:, cluster].argmin()) for cluster in range(distances.shape[1])]
-    shares = np.bincount(found.labels_, minlength=len(samples)) / len(table)
-    return samples, [float(share) for share in shares]
+    began, asked = time.monotonic(), 0
+    for recipe in itertools.islice(recipes, PATIENCE * MODELS):
+        change = changes.of(follow(recipe, study.outline, study.runtime))
+        if change is None:
+            continue
+        report(share=asked / MODELS, message="Looking which samples are alike")
+        with change[1]():
+            yield logits(lean.module, inputs).float().numpy()
+        asked, spent = asked + 1, time.monotonic() - began
+        if asked == MODELS or spent > SECONDS or spent * LEAST > SECONDS * asked:
+            return

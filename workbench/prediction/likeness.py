@@ -1,15 +1,11 @@
 """How alike samples are: from a changed model's answers to a few, what it would answer to all the others."""
 
 import math
-import time
-from collections.abc import Iterable
 
 import numpy as np
 from scipy.special import ndtr
 
 NOISE = 0.01  # of what a sample's answers vary by, which no other sample tells
-MODELS, LEAST = 20, 8  # whose answers tell which samples are alike: at most, and at least
-SECONDS = 30.0  # that all of them may take
 TINY = 1e-12  # of a variance of logits of usual size
 
 
@@ -27,13 +23,13 @@ class Likeness:
     ----------
     likeness : numpy.ndarray
         k of each sample and each anchor point, shape (samples, anchors).
-    places : sequence of int
+    places : numpy.ndarray
         Which of the samples the anchor points are.
     labels : numpy.ndarray
         The right classes, shape (samples,).
     """
 
-    def __init__(self, likeness: np.ndarray, places: list[int], labels: np.ndarray):
+    def __init__(self, likeness: np.ndarray, places: np.ndarray, labels: np.ndarray):
         self._likeness, self._labels = likeness.astype(np.float64), labels
         inverse = np.linalg.inv(self._likeness[places] + NOISE * np.eye(len(places)))
         self._inverse, self._mean = inverse, inverse.sum(0) / inverse.sum()
@@ -63,31 +59,26 @@ class Likeness:
         return mean + self._likeness @ weights, weights * self._alone[:, None]
 
 
-def alike(answers: Iterable[np.ndarray]) -> np.ndarray | None:
+def alike(answers: np.ndarray) -> np.ndarray | None:
     """How alike samples are, shape (samples, samples), one for a sample and itself on average.
 
     Parameters
     ----------
-    answers : iterable of numpy.ndarray
-        Logits of a model each, shape (samples, classes); no more are asked for than there is time for.
+    answers : numpy.ndarray
+        Logits of models, shape (models, samples, classes).
 
     Returns
     -------
     numpy.ndarray or None
-        None if these were too few.
+        None if all answer nothing.
     """
-    began, models, products = 0.0, 0, np.zeros(())
+    count = answers.shape[1]
+    products = np.zeros((count, count))
     for logits in answers:
-        began = began or time.monotonic()  # what comes before the first answers is done once
         told = _scaled(logits)
         told -= told.mean(0)
-        models, products = models + 1, products + told @ told.T
-        spent = time.monotonic() - began
-        if models == MODELS or spent > SECONDS or spent * (LEAST - 1) > SECONDS * (models - 1) > 0:
-            break
-    if models < LEAST:
-        return None
-    size = np.trace(products) / len(products)
+        products += told @ told.T
+    size = np.trace(products) / count
     return products / size if size > 0 else None
 
 

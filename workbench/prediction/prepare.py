@@ -1,9 +1,10 @@
 """Measure what predictions go by: once for each model, kept in the study, and resumed where it was broken off."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from workbench.prediction.probes import measure_probes
+from workbench.prediction.portion import portion
+from workbench.prediction.probes import anchors_by_probes, measure_probes
 from workbench.prediction.table import measure_table
 from workbench.sensitivity_scan import sensitivity
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def prepare(study: "Study", seconds: float, report: Callable[..., None] = lambda **facts: None) -> None:
-    """The sensitivity of each layer, the ladder of probes, and the table of sizes and speeds.
+    """The sensitivity of each layer, the ladder of probes, anchor points, and the table of sizes and speeds.
 
     Parameters
     ----------
@@ -24,14 +25,9 @@ def prepare(study: "Study", seconds: float, report: Callable[..., None] = lambda
     """
     study.measured_baseline()
 
-    def part(index: int) -> Callable[..., None]:
-        def told(share: float, **facts: Any) -> None:
-            report(share=(index + share) / 3, **facts)
-
-        return told
-
     if study.dataset.task == "classification":  # only its accuracy can be predicted, of all scores
-        sensitivity(study, report=part(0))
-        measure_probes(study, part(1), seconds)
-    measure_table(study, seconds, part(2))
+        sensitivity(study, report=portion(report, 0, 0.3))
+        measure_probes(study, portion(report, 0.3, 0.55), seconds)
+        anchors_by_probes(study, portion(report, 0.55, 0.7))
+    measure_table(study, seconds, portion(report, 0.7, 1))
     report(share=1.0, message="Predictions are ready")

@@ -1,6 +1,7 @@
 """Probes: the accuracy of a recipe without its trainings, tried in memory on some validation samples."""
 
 import copy
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +17,7 @@ from workbench.layout import channels_last
 from workbench.prediction.balanced import balanced
 from workbench.prediction.choosing import choose_anchors
 from workbench.prediction.families import explored, families
+from workbench.prediction.mixtures import mixtures
 from workbench.prediction.prospect import COSTLY, follow
 from workbench.pruning.plan import replay
 from workbench.quantization.activations import rounded_inputs
@@ -177,22 +179,6 @@ def measure_probes(
     importances : sequence of str, optional
         Of the families; all that are quick to compute, if left out.
     """
-    known = _probed(study, report, seconds, wanted, importances)
-    among = balanced(study, SAMPLES)
-    fitting = [found for found in known.found.values() if found.balanced and found.samples == len(among)]
-    recipes = [Recipe.from_dict(found.recipe) for found in fitting]
-    sure = [found.sure for found in fitting]
-    choose_anchors(study, sure, among, recipes, lambda message: report(share=1.0, message=message))
-    return known
-
-
-def _probed(
-    study: "Study",
-    report: Callable[..., None],
-    seconds: float,
-    wanted: Callable[[Recipe], bool],
-    importances: Sequence[str] | None,
-) -> Probes:
     known, recipes = probes_of(study), [recipe for recipe in ladder(study) if wanted(recipe)]
     for place, recipe in enumerate(recipes):
         report(share=place / len(recipes) / 2, message=f"Trying {recipe.describe()}")
@@ -213,6 +199,24 @@ def _probed(
         report(share=0.5 + spent / 2, message=f"Trying {recipe.describe()}")
         try_out(study, known, recipe, seen)
     return known
+
+
+def anchors_by_probes(study: "Study", report: Callable[..., None] = lambda **facts: None) -> None:
+    """Choose the study's anchor points by what was probed, where that wasn't done yet.
+
+    Parameters
+    ----------
+    study : Study
+    report : callable
+        Told of the progress; may raise `Cancelled`.
+    """
+    among = balanced(study, SAMPLES)
+    fitting = [found for found in probes_of(study).found.values() if found.balanced and found.samples == len(among)]
+    probed = [(Recipe.from_dict(found.recipe), found.right / found.samples) for found in fitting]
+    top, chance = study.measured_baseline().metrics, 1 / len(study.dataset.classes)
+    assert top is not None
+    recipes = itertools.chain(mixtures(probed, top.score.value, chance), (recipe for recipe, _ in probed))
+    choose_anchors(study, [found.sure for found in fitting], among, recipes, report)
 
 
 def try_out(study: "Study", known: Probes, recipe: Recipe, seen: dict[tuple, Probe]) -> None:

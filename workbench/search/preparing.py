@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from workbench.prediction.probes import measure_probes
+from workbench.prediction.probes import anchors_by_probes, measure_probes
 from workbench.prediction.table import measure_table, table_of
 from workbench.search.budget import Budget
 from workbench.search.space import Space
@@ -14,7 +14,7 @@ from workbench.sensitivity_scan import known_sensitivity, sensitivity
 if TYPE_CHECKING:
     from workbench.study import Study
 
-UNTIL = {"sensitivity": 0.15, "probes": 0.2, "table": 0.3}
+UNTIL = {"sensitivity": 0.15, "probes": 0.2, "anchors": 0.25, "table": 0.3}
 """Until when, as a share of the time, each of these may be measured; not all of it is, where time is short."""
 TABLE_SHARE, TABLE_MOST = 0.05, 60.0  # of the time, and seconds, for the table of speeds
 
@@ -39,6 +39,8 @@ def prepared(study: "Study", budget: Budget, space: Space, report: Callable[...,
         with contextlib.suppress(_Enough):
             trying = float(budget.trials or seconds / 2)  # where trials are counted, a second for each
             measure_probes(study, until(UNTIL["probes"]), trying, space.covers, space.importances())
+        with contextlib.suppress(_Enough):
+            anchors_by_probes(study, until(UNTIL["anchors"]))
     with contextlib.suppress(_Enough):
         if not table_of(study).rows:
             measure_table(study, seconds, until(UNTIL["table"]))

@@ -40,9 +40,9 @@ def _applied(study: Study, step) -> nn.Module:
 
 
 @pytest.mark.parametrize("scope", ["layer", "global"])
-@pytest.mark.parametrize("ratio", [0.0, 0.3, 0.9])
-def test_small_weights_are_zero_as_if_they_were_pruned(scope, ratio, study):
-    step = Prune(ratio=ratio, scope=scope, **WEIGHTS)
+@pytest.mark.parametrize(("importance", "ratio"), [("l1", 0.0), ("l1", 0.3), ("l1", 0.9), ("taylor", 0.5)])
+def test_small_weights_are_zero_as_if_they_were_pruned(scope, importance, ratio, study):
+    step = Prune(ratio=ratio, scope=scope, granularity="weight", importance=importance)
     _, inside = _changed(study, step)
     expected = _applied(study, step)
     assert all(torch.equal(inside[name], p) for name, p in expected.named_parameters())
@@ -68,6 +68,15 @@ def test_what_is_zero_stays_zero_when_it_is_rounded(study):
     zeros = _applied(study, Prune(ratio=0.6, **WEIGHTS)).get_parameter("fc1.weight") == 0
     assert zeros.float().mean() == pytest.approx(0.6, abs=0.01)
     assert (inside["fc1.weight"][zeros] == 0).all() and (inside["fc1.weight"][~zeros] != 0).any()
+
+
+def test_a_weight_that_goes_by_two_names_is_as_before_afterwards(study):
+    module = copy.deepcopy(study.module)
+    module.again = module.fc1
+    step, before = Prune(ratio=0.5, **WEIGHTS), module.fc1.weight.detach().clone()
+    with Changes(module, study.outline).of(follow(Recipe([step]), study.outline, study.runtime))[1]():
+        assert (module.again.weight == 0).any()
+    assert torch.equal(module.again.weight, before)
 
 
 def test_channels_that_go_are_not_taken_in(study):

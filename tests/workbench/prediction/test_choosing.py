@@ -1,18 +1,18 @@
-"""Anchor points are chosen once, as many as this machine answers in a moment, and stand for what answers like them."""
+"""Anchor points are chosen once for each study, as many as this machine answers in a moment."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
 from workbench import Cancelled, Dataset, Prune, Recipe, Study
-from workbench.prediction import choosing
-from workbench.prediction.anchors import LIKENESS, anchors_of
-from workbench.prediction.choosing import ENOUGH, FEWEST, MOST, choose_anchors, clustered
+from workbench.prediction.anchors import ANCHORS, anchors_of
+from workbench.prediction.choosing import FEWEST, LEAST, MODELS, choose_anchors
+from workbench.prediction.points import Points
 
 RECIPES = [Recipe([Prune(ratio=ratio, importance=name)]) for ratio in (0.1, 0.3, 0.5, 0.7) for name in ("l1", "l2")]
-OBSERVED = np.random.default_rng(0).integers(0, 1000, (ENOUGH, 200)).tolist()
+UNKNOWN = Recipe([Prune(importance="ablation")])
+OBSERVED = np.random.default_rng(0).integers(0, 1000, (len(RECIPES), 200)).tolist()
 
 
 @pytest.fixture
@@ -20,76 +20,86 @@ def study(digits: Dataset, tmp_path: Path) -> Study:
     return Study("lenet5", digits, path=tmp_path)
 
 
+def _chosen(study: Study, *args, recipes=RECIPES) -> Points | None:
+    choose_anchors(study, OBSERVED, range(0, 400, 2), recipes, *args)
+    return Points.kept(study.path / "prediction" / ANCHORS)
+
+
+def test_they_are_among_the_samples_that_were_observed_each_of_which_has_a_likeness_to_them(study):
+    found = _chosen(study)
+    assert found is not None and found.samples.tolist() == list(range(0, 400, 2))
+    assert FEWEST <= len(found.places) == len(found.weights) and found.weights.sum() == pytest.approx(1)
+    assert found.likeness.shape == (200, len(found.places))
+
+
 def test_they_are_chosen_once_for_a_study(study):
-    choose_anchors(study, OBSERVED, range(0, 400, 2))
-    first = anchors_of(study).samples
-    choose_anchors(study, np.zeros((ENOUGH, 200), int).tolist(), range(200))
-    assert anchors_of(study).samples == first
+    first = _chosen(study)
+    assert first is not None
+    choose_anchors(study, np.zeros((LEAST, 200), int).tolist(), range(200), RECIPES)
+    again = anchors_of(study)
+    assert again is not None and again.name == first.name
 
 
-def test_there_are_none_before_enough_was_observed(study):
-    choose_anchors(study, OBSERVED[:-1], range(200))
-    assert anchors_of(study) is None
+@pytest.mark.parametrize("recipes", [RECIPES[: LEAST - 1], [*RECIPES[: LEAST - 1], *[UNKNOWN] * 5]])
+def test_there_are_none_before_enough_models_are_known(recipes, study):
+    assert _chosen(study, recipes=recipes) is None and anchors_of(study) is None
+
+
+def test_what_is_not_known_beforehand_is_passed_over(study):
+    assert _chosen(study, recipes=[UNKNOWN, *RECIPES, UNKNOWN]) is not None
 
 
 def test_there_are_none_for_a_model_that_takes_long(study, monkeypatch):
     monkeypatch.setattr("workbench.prediction.choosing.LONGEST", 1e-6)
-    choose_anchors(study, OBSERVED, range(200))
-    assert anchors_of(study) is None
+    assert _chosen(study) is None
 
 
 def test_on_a_slow_machine_there_are_a_few(study, monkeypatch):
     monkeypatch.setattr("workbench.prediction.choosing.BUDGET", 1e-6)
-    choose_anchors(study, OBSERVED, range(200))
-    found = anchors_of(study)
-    assert found is not None and len(found.samples) == FEWEST
+    found = _chosen(study)
+    assert found is not None and len(found.places) == FEWEST
 
 
-def test_how_alike_samples_are_is_kept_as_it_was_found(study):
-    choose_anchors(study, OBSERVED, range(0, 400, 2), RECIPES)
-    kept = load_file(study.path / "prediction" / LIKENESS)
-    samples, anchors = kept["samples"].tolist(), kept["anchors"].tolist()
-    assert samples == list(range(0, 400, 2)) and anchors == anchors_of(study).samples
-    among_anchors = kept["likeness"][[samples.index(anchor) for anchor in anchors]]
-    assert np.allclose(among_anchors, among_anchors.T, atol=1e-6)
-    size = np.sqrt(np.diag(among_anchors))
-    assert (np.abs(among_anchors) <= size[:, None] * size + 1e-6).all() and (size > 0).all()
+@pytest.mark.parametrize(("seconds", "asked"), [(1e6, MODELS), (-1.0, 1)])
+def test_no_more_models_are_asked_than_there_is_time_for(seconds, asked, study, monkeypatch):
+    monkeypatch.setattr("workbench.prediction.choosing.SECONDS", seconds)
+    told: list[str] = []
+    more = [Recipe([Prune(ratio=0.01 * percent)]) for percent in range(1, MODELS + 10)]
+    found = _chosen(study, lambda share, message: told.append(message), recipes=more)
+    assert sum(message == "Looking which samples are alike" for message in told) == asked
+    assert (found is None) == (asked < LEAST)
 
 
-def test_what_breaks_off_the_comparison_of_samples_leaves_the_anchors(study):
+def test_what_breaks_it_off_leaves_nothing_and_it_begins_again(study):
     def stop(**facts):
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        choose_anchors(study, OBSERVED, range(200), RECIPES, stop)
-    first = anchors_of(study)
-    assert not first.alike
-    choose_anchors(study, OBSERVED, range(200), RECIPES)
-    assert anchors_of(study).alike and anchors_of(study).samples == first.samples
+        _chosen(study, stop)
+    assert anchors_of(study) is None
+    assert _chosen(study) is not None
 
 
-def test_what_another_process_chose_meanwhile_counts(study, monkeypatch):
-    def late(*args):
-        choose_anchors(study, OBSERVED, range(0, 400, 2))
-        return real(*args)
+def test_progress_is_told_and_goes_up(study):
+    told: list[tuple[float, str]] = []
+    _chosen(study, lambda share, message: told.append((share, message)))
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares) and (shares[0], shares[-1]) == (0, 1)
+    assert list(dict.fromkeys(message for _, message in told)) == [
+        "Looking which samples are alike",
+        "Choosing samples that tell most",
+    ]
 
-    real = choosing._chosen
-    monkeypatch.setattr(choosing, "_chosen", lambda *args: (monkeypatch.undo(), late(*args))[1])
-    choose_anchors(study, OBSERVED, range(1, 401, 2), RECIPES)
+
+def test_what_another_process_chose_meanwhile_counts(study, tmp_path_factory):
+    other = Study("lenet5", study.dataset, path=tmp_path_factory.mktemp("other"))
+    first = _chosen(other)
+    assert first is not None
+
+    def meanwhile(**facts):
+        (study.path / "prediction").mkdir(exist_ok=True)
+        first.keep(study.path / "prediction" / ANCHORS)
+
+    choose_anchors(study, OBSERVED, range(1, 401, 2), RECIPES, meanwhile)
     found = anchors_of(study)
-    assert all(sample % 2 == 0 for sample in found.samples)
-    assert not found.alike
-
-
-def test_progress_is_told_while_samples_are_compared(study):
-    told: list[str] = []
-    choose_anchors(study, OBSERVED, range(200), RECIPES, lambda **facts: told.append(facts["message"]))
-    assert len(told) == len(RECIPES) and len(set(told)) == 1
-
-
-def test_samples_that_always_answer_alike_have_one_anchor_that_weighs_as_much_as_all_of_them():
-    kinds = np.array([[0.9, 0.1, 0.5], [0.1, 0.9, 0.5]])
-    observed = np.repeat(kinds, [60, 30, 10], axis=1)
-    samples, weights = clustered(observed, MOST)
-    assert sorted(weights) == pytest.approx([0.1, 0.3, 0.6])
-    assert observed[:, samples] @ weights == pytest.approx(observed.mean(1))
+    assert found is not None and found.name == first.name

@@ -6,7 +6,7 @@ import pytest
 
 from workbench import Dataset, Prune, Quantize, Recipe, Study
 from workbench.prediction.curves import Curves
-from workbench.prediction.probes import measure_probes, probe
+from workbench.prediction.probes import anchors_by_probes, measure_probes, probe
 from workbench.prediction.prospect import Prospect, follow
 from workbench.prediction.untrained import Observed, Untrained
 from workbench.sensitivity_scan import known_sensitivity
@@ -36,6 +36,7 @@ def study(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Study:
     study = Study("lenet5", digits, path=tmp_path_factory.mktemp("untrained"))
     study.sensitivity()
     measure_probes(study)
+    anchors_by_probes(study)
     return study
 
 
