@@ -10,9 +10,10 @@ from hypothesis.extra.numpy import arrays
 
 from workbench.prediction.points import LEAST, Estimator, Points, margins, nearly_right
 
-LIKENESS = np.cov(np.random.default_rng(0).normal(size=(40, 60))).astype(np.float32)
+KINDS = np.arange(40) // 4  # samples of a kind are alike, and of one class
+LIKENESS = np.exp(-np.abs(KINDS[:, None] - KINDS)).astype(np.float32)
 POINTS = Points(np.arange(40), np.arange(0, 40, 4), np.full(10, 0.1), LIKENESS[:, np.arange(0, 40, 4)])
-LABELS = np.arange(40) % 3
+LABELS = KINDS % 3
 
 
 def test_they_are_kept_as_they_are(tmp_path: Path):
