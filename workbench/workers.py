@@ -48,6 +48,7 @@ class Job:
         self._pickled = pickled
         self._future: ProcessFuture | None = None
         self._asked_to_stop = False
+        self._begun = time.monotonic()
         self._settled = threading.Event()
 
     def trial(self) -> Trial:
@@ -246,6 +247,7 @@ class LocalWorkers:
                 if job.done():
                     continue
                 self._running.append(job)
+                job._begun = time.monotonic()
                 job._future = self._ready().schedule(_execute, args=[job._pickled, job.number])
                 job._future.add_done_callback(partial(self._ended, job, retry))
 
@@ -316,6 +318,7 @@ def _store_end(workers: LocalWorkers, job: Job, future: Future, retry: bool) -> 
                 f"The worker process could not load the study: {type(error).__name__}: {error}. "
                 "Define your model in the notebook, or in a module on PYTHONPATH."
             )
+        record.seconds = time.monotonic() - job._begun if started else None
         job.study.storage.save(record)
     return False
 

@@ -158,7 +158,7 @@ def test_cancel_ends_the_process_of_a_step_that_does_not_listen(workers, fragile
     worker = process(job)
     job.cancel()
     trial = job.result(PATIENCE)
-    assert (trial.state, trial.reason) == ("cancelled", "Cancelled by the user.")
+    assert (trial.state, trial.reason) == ("cancelled", "Cancelled by the user.") and trial.seconds > 0
     wait_until(lambda: gone(worker))
 
 
@@ -207,7 +207,7 @@ def test_a_trial_that_kills_its_worker_twice_fails_alone(workers, fragile):
     killer = workers.submit(fragile.study, Recipe([Finetune()]))
     after = workers.submit(fragile.study, SHORT)
     trial = killer.result(PATIENCE)
-    assert (trial.state, trial.metrics) == ("failed", None)
+    assert (trial.state, trial.metrics) == ("failed", None) and trial.seconds > 0
     assert trial.reason.startswith("The worker process died twice")
     assert trial.reason.endswith("try a smaller batch size, or a smaller model.")
     assert after.result(PATIENCE).state == "complete"
