@@ -18,7 +18,7 @@ ROUNDED = 0.6  # of the recipes that prune
 def mixtures(probed: Iterable[tuple[Recipe, float]], top: float, chance: float) -> Iterator[Recipe]:
     """Prunings of the kinds that were probed, by ratios that don't ruin the model, most of them rounded to few bits.
 
-    Without end, and the same each time.
+    Without end where any pruning was probed, else none; the same each time.
 
     Parameters
     ----------
